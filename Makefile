@@ -1,0 +1,63 @@
+# Shelian 社链. Every target sets up what it needs in .venv; nothing is installed by hand.
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || echo python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?= data
+PORT_BASE ?= 8500
+export ETH_HASH_BACKEND := pysha3
+
+.PHONY: help up test test-fast test-long lint bench setup setup-dev tools lock clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(VENV)/.ready            ## install the program into .venv
+setup-dev: $(VENV)/.ready-dev    ## … and what the tests need
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Shelian needs Python 3.11 or 3.12, found {v[0]}.{v[1]}; set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: setup.cfg pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "安装依赖 installing dependencies into $(VENV) (a minute or two)…"
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+up: setup            ## start everything on this machine (DATA=data PORT_BASE=8500)
+	$(BIN)/shelian up --data $(DATA) --port-base $(PORT_BASE)
+
+test: setup-dev tools lint            ## all tests but the long ones
+	@start=$$(date +%s); $(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup; status=$$?; \
+	echo "make test took $$(( $$(date +%s) - start )) s"; exit $$status
+
+test-fast: setup-dev            ## the quick ones, under two minutes
+	@start=$$(date +%s); $(BIN)/python -m pytest -m "not slow and not long and not browser and not clients and not cometbft" -n 2 --dist loadgroup; status=$$?; \
+	echo "make test-fast took $$(( $$(date +%s) - start )) s"; exit $$status
+
+test-long: setup-dev tools            ## everything, the conformance runs too
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup-dev            ## ruff, mypy, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+tools:            ## optional parts of the tests, installed where this machine allows it
+	@bash tests/install-tools.sh
+
+bench: setup-dev tools            ## figures: our node and anvil in one run, report in bench/reports
+	$(BIN)/python -m bench
+
+lock:            ## write the lock files anew from setup.cfg
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock setup.cfg
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev -c requirements.lock -o requirements-dev.lock setup.cfg
+
+clean:            ## remove what was built (not data)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

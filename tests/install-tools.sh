@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Installs the optional parts of the tests where this machine allows it: Chromium with a Chinese font, the npm packages of
+# the contracts and client tests, the cometbft binary. What cannot be had is named; its tests then skip (in CI they fail).
+set -u
+cd "$(dirname "$0")/.."
+missing() { echo "optional part missing: $1 ($2)"; }
+
+if ! command -v chromium >/dev/null || ! fc-list 2>/dev/null | grep -qi wqy; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-wqy-microhei fontconfig) >/dev/null 2>&1 \
+      || missing Chromium "apt-get install chromium fonts-wqy-microhei"
+  else
+    missing Chromium "apt-get install chromium fonts-wqy-microhei"
+  fi
+fi
+
+if command -v npm >/dev/null; then
+  for dir in contracts tests/clients identity/page; do
+    if [ -f "$dir/package-lock.json" ] && [ "$dir/package-lock.json" -nt "$dir/node_modules/.package-lock.json" ]; then
+      (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error) || missing "npm packages of $dir" "npm ci"
+    fi
+  done
+else
+  missing npm "the contracts' and clients' tests need Node.js"
+fi
+exit 0
