@@ -1,0 +1,46 @@
+"""`shelian`: one thin file per command group; this one puts them together.
+
+Every command has ``--json`` and exits with a non-zero status when it fails. Modules of a group are imported when the group
+runs, so that `shelian --help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
+
+import typer
+
+from cli import accounts, check, demo, init, node, services, status, up
+from cli.output import fail
+from node.chain.errors import ShelianError
+
+app = typer.Typer(name="shelian", no_args_is_help=True, add_completion=False, help="社链 Shelian: a permissioned ledger node suite")
+app.command("init")(init.init)
+app.command("node")(node.node)
+app.command("up")(up.up)
+app.command("status")(status.status)
+app.command("demo")(demo.demo)
+app.command("check")(check.check)
+app.add_typer(accounts.app, name="accounts")
+app.command("signer")(services.signer)
+app.command("identity")(services.identity)
+app.command("correction")(services.correction)
+app.command("points")(services.points)
+app.command("portal")(services.portal)
+
+
+def main() -> None:
+    """Entry point of the console script. A typed error becomes a message and exit status 1, never a traceback."""
+    if sys.version_info[:2] not in ((3, 11), (3, 12)):
+        sys.exit(f"shelian needs Python 3.11 or 3.12, this is {sys.version_info[0]}.{sys.version_info[1]}")
+    try:
+        app()
+    except ShelianError as error:
+        fail(error, as_json="--json" in sys.argv)
+
+
+if __name__ == "__main__":
+    main()
