@@ -1,0 +1,110 @@
+"""Reading accounts and storage: at the tip from the flat tables, at any height held through the trie.
+
+Both give the same answers for the same state root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Protocol
+
+from node.chain.encoding import keccak256
+from node.state import trie
+from node.state.account import Account, decode_account
+from node.state.database import DatabaseSnapshot
+from node.state.tables import ACCOUNTS, SLOTS, decode_slot
+
+
+class StateView(Protocol):
+    """What execution and RPC read. Addresses are 20 bytes, slots and values integers below 2**256."""
+
+    def account(self, address: bytes) -> Account | None:
+        """The account, or None where there is none."""
+        ...
+
+    def storage(self, address: bytes, slot: int) -> int:
+        """The value of a storage slot; 0 where nothing is stored."""
+        ...
+
+    def code(self, code_hash: bytes) -> bytes:
+        """The code with this hash; LedgerError `state.code_missing`."""
+        ...
+
+
+class BaseView(StateView, Protocol):
+    """A view that a block can be built on: it also knows its root, its trie nodes and the slots of an account."""
+
+    @property
+    def state_root(self) -> bytes: ...
+
+    def load_node(self, owner: bytes, node_hash: bytes) -> bytes:
+        """RLP of a node of the storage trie of `owner`, or of the account trie if `owner` is empty."""
+        ...
+
+    def slots(self, address: bytes) -> Iterator[tuple[int, int]]:
+        """All (slot, value) of an account, values not zero, in slot order."""
+        ...
+
+
+class FlatView:
+    """The state at the tip as of a snapshot: one database read an account or slot."""
+
+    __slots__ = ("_get", "_snapshot", "state_root")
+
+    def __init__(self, snapshot: DatabaseSnapshot, state_root: bytes) -> None:
+        """`state_root` is the tip's (`load_tip(snapshot).app_hash`), or `EMPTY_ROOT` before genesis."""
+        self._snapshot = snapshot
+        self._get = snapshot.get_raw
+        self.state_root = state_root
+
+    def account(self, address: bytes) -> Account | None:
+        raw = self._get(b"a" + address)
+        return None if raw is None else decode_account(raw)
+
+    def storage(self, address: bytes, slot: int) -> int:
+        raw = self._get(b"s" + address + slot.to_bytes(32, "big"))
+        return 0 if raw is None else decode_slot(raw)
+
+    def code(self, code_hash: bytes) -> bytes:
+        return self._snapshot.load_code(code_hash)
+
+    def load_node(self, owner: bytes, node_hash: bytes) -> bytes:
+        return self._snapshot.load_node(owner, node_hash)
+
+    def slots(self, address: bytes) -> Iterator[tuple[int, int]]:
+        for (_, slot), value in self._snapshot.scan(SLOTS, prefix=address):
+            yield slot, value
+
+
+class TrieView:
+    """The state under any root whose nodes are held."""
+
+    __slots__ = ("_accounts", "_snapshot", "state_root")
+
+    def __init__(self, snapshot: DatabaseSnapshot, state_root: bytes) -> None:
+        """Reads raise LedgerError `state.trie_node_missing` if the root is not held."""
+        self._snapshot = snapshot
+        self._accounts: dict[bytes, Account | None] = {}
+        self.state_root = state_root
+
+    def account(self, address: bytes) -> Account | None:
+        try:
+            return self._accounts[address]
+        except KeyError:
+            load = partial(self._snapshot.load_node, b"")
+            raw = trie.read(load, self.state_root, keccak256(address))
+            account = self._accounts[address] = None if raw is None else decode_account(raw)
+            return account
+
+    def storage(self, address: bytes, slot: int) -> int:
+        account = self.account(address)
+        if account is None:
+            return 0
+        load = partial(self._snapshot.load_node, address)
+        return trie.decode_storage(trie.read(load, account.storage_root, trie.storage_key(slot)))
+
+    def code(self, code_hash: bytes) -> bytes:
+        return self._snapshot.load_code(code_hash)
+
+
