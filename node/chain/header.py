@@ -143,11 +143,19 @@ def decode_header(data: bytes) -> Header:
     if height < 1:
         raise DecodeError("header.bad_height", "heights begin at 1", height)
     header = Header(
-        chain_name.decode("ascii"),
-        height,
-        decode_timestamp(field_bytes(fields, 4, "time"), "time"),
-        decode_block_id(field_bytes(fields, 5, "last_block_id")),
-        *hashes,
+        chain_name=chain_name.decode("ascii"),
+        height=height,
+        time_ns=decode_timestamp(field_bytes(fields, 4, "time"), "time"),
+        last_block_id=decode_block_id(field_bytes(fields, 5, "last_block_id")),
+        last_commit_hash=hashes[0],
+        data_hash=hashes[1],
+        validators_hash=hashes[2],
+        next_validators_hash=hashes[3],
+        consensus_hash=hashes[4],
+        app_hash=hashes[5],
+        last_results_hash=hashes[6],
+        evidence_hash=hashes[7],
+        proposer_address=hashes[8],
         app_version=field_integer(version, 2, "version.app", signed=False),
         block_version=field_integer(version, 1, "version.block", signed=False),
     )
