@@ -28,7 +28,7 @@ def file_key(secret: bytes, index: int) -> bytes:
 
 
 def file_salt(secret: bytes, index: int) -> bytes:
-    """The salt (32 bytes) of the commitment to the file at `index`. Showing it shows nothing about the key."""
+    """The salt (32 bytes) of the commitment to file `index`. Showing it shows nothing about the key."""
     return _expand(secret, _FILE_SALT + index.to_bytes(4, "big"))
 
 
