@@ -1,0 +1,33 @@
+// What every page does: filters submit themselves, "select all" works, charts are drawn from data, an idle desktop locks.
+"use strict";
+document.addEventListener("change", (event) => {
+  const target = event.target;
+  if (target.matches("[data-submit]")) target.form.requestSubmit();
+  if (target.matches("[data-check-all]"))
+    for (const box of target.closest("table").querySelectorAll("tbody input[type=checkbox]:not(:disabled)")) box.checked = target.checked;
+  if (target.type === "checkbox") {
+    for (const counter of document.querySelectorAll("[data-count-checked]"))
+      counter.textContent = document.querySelectorAll("tbody input[type=checkbox]:checked").length;
+    for (const button of document.querySelectorAll("[data-needs-checked]"))
+      button.disabled = document.querySelectorAll("tbody input[type=checkbox]:checked").length === 0;
+  }
+});
+document.addEventListener("submit", (event) => {
+  // One press is enough: a second one while the first is under way does nothing.
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "1";
+  setTimeout(() => delete event.target.dataset.sent, 4000);
+});
+for (const box of document.querySelectorAll("[data-chart]")) {
+  const chart = echarts.init(box, null, { renderer: "svg" });
+  chart.setOption(JSON.parse(box.dataset.chart));
+  addEventListener("resize", () => chart.resize());
+}
+if (document.body.hasAttribute("data-signed-in")) {
+  const limit = Number(document.body.dataset.idleSeconds) * 1000;
+  let last = Date.now();
+  for (const kind of ["pointerdown", "keydown", "scroll"]) addEventListener(kind, () => (last = Date.now()), { passive: true });
+  setInterval(() => {
+    if (Date.now() - last > limit) location.replace("/login");
+  }, 15000);
+}
