@@ -1,7 +1,7 @@
 """`shelian`: one thin file per command group; this one puts them together.
 
-Every command has ``--json`` and exits with a non-zero status when it fails. Modules of a group are imported when the group
-runs, so that `shelian --help` is quick.
+Every command has ``--json`` and exits with a non-zero status when it fails. Modules of a group are imported
+when the group runs, so that `shelian --help` is quick.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from cli import accounts, check, demo, init, node, services, status, up
 from cli.output import fail
 from node.chain.errors import ShelianError
 
-app = typer.Typer(name="shelian", no_args_is_help=True, add_completion=False, help="社链 Shelian: a permissioned ledger node suite")
+app = typer.Typer(
+    name="shelian",
+    no_args_is_help=True,
+    add_completion=False,
+    help="社链 Shelian: a permissioned ledger node suite",
+)
 app.command("init")(init.init)
 app.command("node")(node.node)
 app.command("up")(up.up)
@@ -33,7 +38,8 @@ app.command("portal")(services.portal)
 
 
 def main() -> None:
-    """Entry point of the console script. A typed error becomes a message and exit status 1, never a traceback."""
+    """Entry point of the console script. A typed error becomes a message and exit status 1, never a
+    traceback."""
     if sys.version_info[:2] not in ((3, 11), (3, 12)):
         sys.exit(f"shelian needs Python 3.11 or 3.12, this is {sys.version_info[0]}.{sys.version_info[1]}")
     try:

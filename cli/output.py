@@ -30,7 +30,11 @@ def result(value: Mapping[str, Any], *, as_json: bool, text: str) -> None:
 def fail(error: ShelianError, *, as_json: bool, todo: str = "") -> NoReturn:
     """Print a typed error with its code, what was got and what was expected; exit with status 1."""
     if as_json:
-        print(json.dumps({"ok": False, "error": error.as_dict(), "todo": todo}, ensure_ascii=False, default=_plain))
+        print(
+            json.dumps(
+                {"ok": False, "error": error.as_dict(), "todo": todo}, ensure_ascii=False, default=_plain
+            )
+        )
     else:
         details = error.as_dict()
         lines = [f"[bold red]失败 failed[/] {error.message}  [dim]({error.code})[/]"]

@@ -1,7 +1,8 @@
 """Child processes of ``shelian up``: started in order, watched, stopped in reverse order.
 
-Each child logs to its own file; a child that dies is named with the end of its log. Children get their own process group,
-so that Ctrl-C reaches only the supervisor, which then stops them cleanly one after the other.
+Each child logs to its own file; a child that dies is named with the end of its log. Children get their own
+process group, so that Ctrl-C reaches only the supervisor, which then stops them cleanly one after the
+other.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Supervisor:
     def start(self, children: Sequence[Child], ready: Callable[[Child], None]) -> None:
         """Start all at once, then wait until each is healthy.
 
-        Raises: SystemFault ``system.child_died`` or ``system.child_slow`` (after everything was stopped again).
+        Raises: SystemFault ``system.child_died`` or ``system.child_slow`` (after everything was stopped
+        again).
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         try:
@@ -76,7 +78,10 @@ class Supervisor:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise SystemFault(
-                    "system.child_died", f"{child.name} stopped while starting", got=self.tail(child.name), expected="a running process"
+                    "system.child_died",
+                    f"{child.name} stopped while starting",
+                    got=self.tail(child.name),
+                    expected="a running process",
                 )
             try:
                 if httpx.get(child.health, timeout=2).status_code == httpx.codes.OK:
@@ -84,7 +89,12 @@ class Supervisor:
             except httpx.HTTPError:
                 pass
             time.sleep(0.1)
-        raise SystemFault("system.child_slow", f"{child.name} was not ready in time", got=self.tail(child.name), expected=f"ready within {START_TIMEOUT_S:.0f} s")
+        raise SystemFault(
+            "system.child_slow",
+            f"{child.name} was not ready in time",
+            got=self.tail(child.name),
+            expected=f"ready within {START_TIMEOUT_S:.0f} s",
+        )
 
     def dead(self) -> str | None:
         """The name of a child that is gone, or ``None``."""

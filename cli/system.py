@@ -68,7 +68,10 @@ class RunFile:
             return cls(**json.loads((data / "run.json").read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise SystemFault(
-                "system.not_running", f"no running system in {data}", got=str(error), expected="a run.json written by shelian up"
+                "system.not_running",
+                f"no running system in {data}",
+                got=str(error),
+                expected="a run.json written by shelian up",
             ) from None
 
     def alive(self) -> bool:
@@ -89,7 +92,12 @@ def find(data: Path | None, port_base: int | None) -> RunFile:
     if data is not None:
         run = RunFile.load(data.resolve())
         if not run.alive():
-            raise SystemFault("system.not_running", f"the system of {data} has stopped", got=f"pid {run.pid} is gone", expected="a running shelian up")
+            raise SystemFault(
+                "system.not_running",
+                f"the system of {data} has stopped",
+                got=f"pid {run.pid} is gone",
+                expected="a running shelian up",
+            )
         return run
     base = port_base if port_base is not None else DEFAULT_PORT_BASE
     try:
@@ -98,5 +106,8 @@ def find(data: Path | None, port_base: int | None) -> RunFile:
         return RunFile(**response.json())
     except (httpx.HTTPError, ValueError, TypeError) as error:
         raise SystemFault(
-            "system.not_running", f"nothing answers at {url_of('portal', base)}", got=str(error), expected="a running shelian up"
+            "system.not_running",
+            f"nothing answers at {url_of('portal', base)}",
+            got=str(error),
+            expected="a running shelian up",
         ) from None

@@ -5,14 +5,16 @@ Flow of one block, all on one thread of its own::
     wait for work -> last commit re-signed with the time of now -> prepare -> header, parts, block id
         -> finalize (execute) -> precommit -> ledger.commit (one synced batch) -> listeners
 
-* **On demand.** A transaction wakes the engine; whatever arrives while a block is made goes together into the next one, so
-  under load one disk sync serves many transactions (group commit).
-* **Time.** CometBFT's block time is the median of the precommits in the block. With one validator that is its own precommit, so the
-  engine signs the last block's precommit again with the present time when it proposes (same block, same height: no
-  equivocation) and the header takes that time. One operator asserts the time; proofs say so.
-* **Proof blocks.** A block that changed the state or has results is followed by another one, after a short wait in which a transaction may
-  make it worth more. Nothing else makes blocks but the heartbeat.
-* **Failure.** If the ledger cannot commit (a full disk), the engine stops and says why; reads go on, nothing that was acknowledged is lost.
+* **On demand.** A transaction wakes the engine; whatever arrives while a block is made goes together into
+  the next one, so under load one disk sync serves many transactions (group commit).
+* **Time.** CometBFT's block time is the median of the precommits in the block. With one validator that is
+  its own precommit, so the engine signs the last block's precommit again with the present time when it
+  proposes (same block, same height: no equivocation) and the header takes that time. One operator asserts
+  the time; proofs say so.
+* **Proof blocks.** A block that changed the state or has results is followed by another one, after a short
+  wait in which a transaction may make it worth more. Nothing else makes blocks but the heartbeat.
+* **Failure.** If the ledger cannot commit (a full disk), the engine stops and says why; reads go on,
+  nothing that was acknowledged is lost.
 """
 
 from __future__ import annotations
@@ -77,7 +79,14 @@ class Candidates(Protocol):
 class EmbeddedEngine:
     """Makes blocks for one ledger. See the module for the flow."""
 
-    def __init__(self, ledger: Ledger, candidates: Candidates, key: ValidatorKey, clock_ns: Callable[[], int], pace: Pace = Pace()) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        candidates: Candidates,
+        key: ValidatorKey,
+        clock_ns: Callable[[], int],
+        pace: Pace = Pace(),
+    ) -> None:
         self._ledger = ledger
         self._candidates = candidates
         self._key = key
@@ -116,7 +125,12 @@ class EmbeddedEngine:
                 self._proof_due = self.make_block()
         except Exception as error:
             self._failure = str(error)
-            _log.error("engine stopped", code=getattr(error, "code", "engine.failed"), error=str(error), exc_info=not isinstance(error, ShelianError))
+            _log.error(
+                "engine stopped",
+                code=getattr(error, "code", "engine.failed"),
+                error=str(error),
+                exc_info=not isinstance(error, ShelianError),
+            )
 
     def _wait(self) -> bool:
         """Until there is a reason for a block; False when the engine is to stop."""
@@ -131,7 +145,8 @@ class EmbeddedEngine:
     def make_block(self) -> bool:
         """Make the next block from what is ready; returns whether a proof block is due.
 
-        Raises: LedgerError when it cannot be written, ``engine.no_quorum`` when this machine's key is not enough.
+        Raises: LedgerError when it cannot be written, ``engine.no_quorum`` when this machine's key is not
+        enough.
         """
         ledger, tip = self._ledger, self._ledger.tip
         height = tip.height + 1
@@ -149,7 +164,9 @@ class EmbeddedEngine:
             last_commit_hash=commit_hash(last_commit),
             data_hash=data_hash(transactions),
             validators_hash=validators_hash(validators),
-            next_validators_hash=validators_hash(tuple(Validator(v.public_key, v.power) for v in tip.next_validators)),
+            next_validators_hash=validators_hash(
+                tuple(Validator(v.public_key, v.power) for v in tip.next_validators)
+            ),
             consensus_hash=consensus_hash(params.block_max_bytes, params.block_max_gas),
             app_hash=tip.app_hash,
             last_results_hash=tip.last_results_hash,
@@ -159,13 +176,16 @@ class EmbeddedEngine:
         )
         block_id = block_id_of(Block(header, transactions, last_commit))
         commit = self._sign(height, block_id, time_ns, validators)
-        finalized = ledger.finalize(DecidedBlock(height, time_ns, header_hash(header), header.proposer_address, transactions))
+        finalized = ledger.finalize(
+            DecidedBlock(height, time_ns, header_hash(header), header.proposer_address, transactions)
+        )
         ledger.commit(finalized, header=header, commit=commit, last_commit=last_commit)
         self._candidates.committed(finalized)
         return bool(transactions) or ledger.tip.app_hash != tip.app_hash
 
     def _block_time(self) -> int:
-        """The first block's time is the genesis time (CometBFT); later ones rise, even if the clock does not."""
+        """The first block's time is the genesis time (CometBFT); later ones rise, even if the clock does
+        not."""
         tip = self._ledger.tip
         if tip.height == 0:
             return self._ledger.genesis.genesis_time_ns
@@ -179,12 +199,19 @@ class EmbeddedEngine:
             seen = snapshot.commit(height)
             signers = snapshot.validators(height)
         if seen is None:
-            raise LedgerError("engine.no_commit", "the commit of the last block is missing", got=height, expected="a ledger written by the embedded engine")
+            raise LedgerError(
+                "engine.no_commit",
+                "the commit of the last block is missing",
+                got=height,
+                expected="a ledger written by the embedded engine",
+            )
         block_id = decode_commit(seen).block_id
         validators = tuple(Validator(v.public_key, v.power) for v in signers)
         return block_id, self._sign(height, block_id, time_ns, validators)
 
-    def _sign(self, height: int, block_id: BlockId, time_ns: int, validators: tuple[Validator, ...]) -> Commit:
+    def _sign(
+        self, height: int, block_id: BlockId, time_ns: int, validators: tuple[Validator, ...]
+    ) -> Commit:
         address = validator_address(self._key.public_key)
         if len(validators) != 1 or validators[0].address != address:
             raise LedgerError(

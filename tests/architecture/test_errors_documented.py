@@ -39,7 +39,12 @@ def raised_codes() -> dict[str, str]:
                 continue
             called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             first = node.args[0]
-            if called in classes and isinstance(first, ast.Constant) and isinstance(first.value, str) and CODE.match(first.value):
+            if (
+                called in classes
+                and isinstance(first, ast.Constant)
+                and isinstance(first.value, str)
+                and CODE.match(first.value)
+            ):
                 codes[first.value] = f"{path.relative_to(ROOT)}:{node.lineno}"
     return codes
 

@@ -12,7 +12,9 @@ DOWNLOAD_ADDRESS = re.compile(r'"resolved":|--index-url|--find-links|--extra-ind
 
 
 def tracked_files() -> list[Path]:
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
     return [ROOT / name for name in names.split("\0") if name]
 
 
@@ -20,7 +22,8 @@ def test_lock_files_name_no_download_addresses() -> None:
     offenders = [
         str(path.relative_to(ROOT))
         for path in tracked_files()
-        if path.name in {"package-lock.json", "requirements.lock", "requirements-dev.lock"} and DOWNLOAD_ADDRESS.search(path.read_text())
+        if path.name in {"package-lock.json", "requirements.lock", "requirements-dev.lock"}
+        and DOWNLOAD_ADDRESS.search(path.read_text())
     ]
     assert not offenders
 
@@ -28,20 +31,33 @@ def test_lock_files_name_no_download_addresses() -> None:
 def test_every_dependency_has_bounds_and_is_locked() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    for section, lock in (("options", "requirements.lock"), ("options.extras_require", "requirements-dev.lock")):
+    for section, lock in (
+        ("options", "requirements.lock"),
+        ("options.extras_require", "requirements-dev.lock"),
+    ):
         wanted = config[section]["install_requires" if section == "options" else "dev"].split("\n")
-        locked = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / lock).read_text().splitlines() if "==" in line}
+        locked = {
+            line.split("==")[0].lower().replace("_", "-")
+            for line in (ROOT / lock).read_text().splitlines()
+            if "==" in line
+        }
         for requirement in filter(None, map(str.strip, wanted)):
             name, _, bounds = requirement.partition(" ")
-            assert bounds.startswith("==") or ("<" in bounds and ">=" in bounds), f"{requirement} has no bounds"
-            assert name.lower().replace("_", "-").split("[")[0] in locked, f"{name} is not in {lock}: run make lock"
+            assert bounds.startswith("==") or ("<" in bounds and ">=" in bounds), (
+                f"{requirement} has no bounds"
+            )
+            assert name.lower().replace("_", "-").split("[")[0] in locked, (
+                f"{name} is not in {lock}: run make lock"
+            )
 
 
 def test_no_catch_all_modules() -> None:
     offenders = [
         str(path.relative_to(ROOT))
         for path in tracked_files()
-        if path.suffix == ".py" and path.stem in {"utils", "util", "common", "helpers", "misc"} and "tests" not in path.relative_to(ROOT).parts
+        if path.suffix == ".py"
+        and path.stem in {"utils", "util", "common", "helpers", "misc"}
+        and "tests" not in path.relative_to(ROOT).parts
     ]
     assert not offenders
 
