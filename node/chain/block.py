@@ -1,7 +1,8 @@
 """Blocks: header, transactions, evidence and the commit of the block before, as CometBFT v0.40 stores them.
 
-A block's id is its header hash together with the Merkle root over the 65,536-byte parts of its encoding. Decoding is
-strict: what `decode_block` returns re-encodes to the same bytes, so a stored block can be verified again.
+A block's id is its header hash together with the Merkle root over the 65,536-byte parts of its encoding.
+Decoding is strict: what `decode_block` returns re-encodes to the same bytes, so a stored block can be
+verified again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ LIGHT_CLIENT_ATTACK: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Evidence of a validator's misbehaviour: `kind` DUPLICATE_VOTE or LIGHT_CLIENT_ATTACK, `encoded` as it came."""
+    """Evidence of a validator's misbehaviour: `kind` DUPLICATE_VOTE or LIGHT_CLIENT_ATTACK, `encoded` as it
+    came.
+    """
 
     kind: int
     encoded: bytes
@@ -72,7 +75,8 @@ def encode_block(block: Block) -> bytes:
 def decode_block(encoded: bytes) -> Block:
     """The block that `encoded` is the only encoding of.
 
-    Raises DecodeError: block.too_large, block.no_last_commit, block.bad_evidence, proto.*, header.*, commit.*.
+    Raises DecodeError: block.too_large, block.no_last_commit, block.bad_evidence, proto.*, header.*,
+    commit.*.
     """
     if len(encoded) > MAX_BLOCK_BYTES:
         raise DecodeError("block.too_large", "the block is too large", len(encoded), MAX_BLOCK_BYTES)

@@ -1,11 +1,11 @@
 """Commits: the precommits that made a block final, their bytes, their verification (CometBFT v0.40).
 
-A precommit signs a *canonical vote*: type, height, round, block id, time and chain name, length-prefixed. A commit holds
-one entry a validator, in the validator set's order; its hash stands in the next header.
+A precommit signs a *canonical vote*: type, height, round, block id, time and chain name, length-prefixed. A
+commit holds one entry a validator, in the validator set's order; its hash stands in the next header.
 
 `verify_commit` goes these steps: 1. the commit is of this height and block; 2. it has one entry a validator;
-3. each entry is well-formed and names the validator at its place, none twice; 4. each vote, for the block or for
-nil, is signed by that validator; 5. votes for the block carry more than two thirds of all power.
+3. each entry is well-formed and names the validator at its place, none twice; 4. each vote, for the block or
+for nil, is signed by that validator; 5. votes for the block carry more than two thirds of all power.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def sign_precommit(
 
 
 def commit_hash(commit: Commit) -> bytes:
-    """`last_commit_hash` of the next header: the Merkle root over the encoded signatures, and over nothing else."""
+    """`last_commit_hash` of the next header: the Merkle root over the encoded signatures, and over nothing
+    else.
+    """
     return merkle_root([encode_commit_signature(signature) for signature in commit.signatures])
 
 
@@ -137,7 +139,9 @@ def encode_commit(commit: Commit) -> bytes:
 
 
 def decode_commit(data: bytes) -> Commit:
-    """The commit that `data` is the only encoding of. Raises DecodeError: proto.*, commit.*, header.bad_hash."""
+    """The commit that `data` is the only encoding of. Raises DecodeError: proto.*, commit.*,
+    header.bad_hash.
+    """
     fields = decode_proto(data, "commit", MAX_VALIDATORS + 3)
     commit = Commit(
         field_integer(fields, 1, "height"),
@@ -159,7 +163,8 @@ def verify_commit(
     """More than two thirds of `validators` (in CometBFT's order) signed `block_id` at `height`.
 
     Raises ProofError: commit.no_validators, commit.wrong_height, commit.wrong_block, commit.wrong_count,
-    commit.bad_entry, commit.wrong_validator, commit.repeated_validator, commit.bad_signature, commit.no_quorum.
+    commit.bad_entry, commit.wrong_validator, commit.repeated_validator, commit.bad_signature,
+    commit.no_quorum.
     """
     if not validators:
         raise ProofError("commit.no_validators", "there are no validators to ask")

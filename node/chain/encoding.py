@@ -158,7 +158,9 @@ def encode_uvarint(value: int) -> bytes:
 
 
 def proto_integer(field: int, value: int) -> bytes:
-    """int32, int64, uint32, uint64, bool, enum: left out if 0; a negative number as 64-bit two's complement."""
+    """int32, int64, uint32, uint64, bool, enum: left out if 0; a negative number as 64-bit two's
+    complement.
+    """
     return encode_uvarint(field << 3) + encode_uvarint(value & _MASK64) if value else b""
 
 
@@ -320,7 +322,8 @@ def decode_strict_json(data: bytes, max_bytes: int) -> object:
 
 
 def _check_json_depth(data: bytes) -> None:
-    # Brackets inside strings are counted too: that may refuse odd texts early, and never lets a deep one through.
+    # Brackets inside strings are counted too: that may refuse odd texts early, and never lets a deep one
+    # through.
     depth = deepest = 0
     for byte in data:
         if byte in b"[{":

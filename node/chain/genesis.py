@@ -1,8 +1,9 @@
 """The genesis file: parse, check, hash, EVM chain id.
 
-Genesis is one JSON object. What is hashed is its canonical form (sorted keys, no spaces, UTF-8) without the key
-`evm_chain_id`; the EVM chain id derives from that hash, so no two chains share one. `evm_chain_id` may stand in the
-file and is then checked. Every value is checked for kind and range, and no unknown key is accepted.
+Genesis is one JSON object. What is hashed is its canonical form (sorted keys, no spaces, UTF-8) without the
+key `evm_chain_id`; the EVM chain id derives from that hash, so no two chains share one. `evm_chain_id` may
+stand in the file and is then checked. Every value is checked for kind and range, and no unknown key is
+accepted.
 
 Raises GenesisError: genesis.malformed (not JSON), genesis.missing, genesis.unknown_key, genesis.bad_value,
 genesis.chain_id.
@@ -84,7 +85,9 @@ class GenesisRelyingParty:
 
 @dataclass(frozen=True, slots=True)
 class ConsensusParams:
-    """CometBFT's parameters of the same names; the consensus hash covers the two of the block. -1 = no limit."""
+    """CometBFT's parameters of the same names; the consensus hash covers the two of the block. -1 = no
+    limit.
+    """
 
     block_max_bytes: int
     block_max_gas: int
@@ -112,7 +115,9 @@ class GenesisCall:
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """A checked genesis file. `hash` and `evm_chain_id` are derived; `document` is the file without evm_chain_id."""
+    """A checked genesis file. `hash` and `evm_chain_id` are derived; `document` is the file without
+    evm_chain_id.
+    """
 
     chain_name: str
     purpose: str

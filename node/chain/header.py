@@ -30,7 +30,9 @@ MAX_CHAIN_NAME_BYTES: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class BlockId:
-    """A block's header hash, and the root and number of the parts it is gossiped in. All empty: no block (nil)."""
+    """A block's header hash, and the root and number of the parts it is gossiped in. All empty: no block
+    (nil).
+    """
 
     hash: bytes
     part_count: int
@@ -127,7 +129,8 @@ def encode_header(header: Header) -> bytes:
 def decode_header(data: bytes) -> Header:
     """The header that `data` is the only encoding of.
 
-    Raises DecodeError: proto.*, header.bad_chain_name, header.bad_height, header.bad_hash, header.bad_address.
+    Raises DecodeError: proto.*, header.bad_chain_name, header.bad_height, header.bad_hash,
+    header.bad_address.
     """
     fields = decode_proto(data, "header")
     version = decode_proto(field_bytes(fields, 1, "version"), "version")

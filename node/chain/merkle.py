@@ -1,7 +1,7 @@
 """The Merkle tree of CometBFT: RFC 6962 with SHA-256.
 
-A leaf hashes as sha256(0x00 || leaf), an inner node as sha256(0x01 || left || right), no leaves as sha256(""). With n
-leaves the left subtree takes the largest power of two below n.
+A leaf hashes as sha256(0x00 || leaf), an inner node as sha256(0x01 || left || right), no leaves as
+sha256(""). With n leaves the left subtree takes the largest power of two below n.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ MAX_DEPTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class MerkleProof:
-    """That a leaf stands at `index` among `total`; `aunts` are the siblings from the leaf upwards, 32 bytes each."""
+    """That a leaf stands at `index` among `total`; `aunts` are the siblings from the leaf upwards, 32 bytes
+    each.
+    """
 
     index: int
     total: int

@@ -1,9 +1,9 @@
 """Receipts, logs and transaction results.
 
-An encoded receipt is Ethereum's (EIP-2718, EIP-658): `(type byte unless 0) || rlp([status, cumulative gas used,
-bloom, logs])`, with type 0x49 for IMI transactions. A transaction's result is what CometBFT hashes:
-code 0, `data` = keccak256(encoded receipt), gas wanted and gas used. So the `last_results_hash` of header h+1
-proves every receipt and event of block h.
+An encoded receipt is Ethereum's (EIP-2718, EIP-658): `(type byte unless 0) || rlp([status, cumulative gas
+used, bloom, logs])`, with type 0x49 for IMI transactions. A transaction's result is what CometBFT hashes:
+code 0, `data` = keccak256(encoded receipt), gas wanted and gas used. So the `last_results_hash` of header
+h+1 proves every receipt and event of block h.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class TransactionResult:
-    """The deterministic part of CometBFT's ExecTxResult. `code` 0 = executed (reverted ones too), 1 = undecodable."""
+    """The deterministic part of CometBFT's ExecTxResult. `code` 0 = executed (reverted ones too), 1 =
+    undecodable.
+    """
 
     code: int
     data: bytes
@@ -99,7 +101,8 @@ def encode_receipt(receipt: Receipt) -> bytes:
 def decode_receipt(data: bytes) -> Receipt:
     """The receipt that `data` is the only encoding of.
 
-    Raises DecodeError: receipt.empty, receipt.bad_type, receipt.field_count, receipt.bad_log, receipt.bad_bloom, rlp.*.
+    Raises DecodeError: receipt.empty, receipt.bad_type, receipt.field_count, receipt.bad_log,
+    receipt.bad_bloom, rlp.*.
     """
     if not data:
         raise DecodeError("receipt.empty", "the receipt is empty")

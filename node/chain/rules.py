@@ -1,9 +1,9 @@
 """Rules by height, the storage slots that admission reads, the fixed addresses.
 
-The rules of the chain are rows of a table in the Consortium contract, changed by vote. The node reads them, the
-credentials of senders and the relying parties of credentials straight from storage: fixed addresses, ERC-7201
-namespaces, Solidity's packing (fields of a word fill it from the low-order end). Nothing here raises: a row that
-makes no sense is no row.
+The rules of the chain are rows of a table in the Consortium contract, changed by vote. The node reads them,
+the credentials of senders and the relying parties of credentials straight from storage: fixed addresses,
+ERC-7201 namespaces, Solidity's packing (fields of a word fill it from the low-order end). Nothing here
+raises: a row that makes no sense is no row.
 
 A word is an int below 2^256, a slot likewise. docs/PROTOCOL.md has the layout with worked examples.
 """
@@ -54,7 +54,9 @@ _MAX_GAS: Final = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One row: the limits and prices in force from `activation_height` on. Gas in gas, `max_validity` in seconds."""
+    """One row: the limits and prices in force from `activation_height` on. Gas in gas, `max_validity` in
+    seconds.
+    """
 
     version: int
     activation_height: int
@@ -71,7 +73,9 @@ class Rules:
     max_validity: int
     fork: int
     scheme_gas: tuple[int, ...]
-    """By scheme number, 8 entries; 0 turns a scheme off, except scheme 0, whose price Ethereum's rules contain."""
+    """By scheme number, 8 entries; 0 turns a scheme off, except scheme 0, whose price Ethereum's rules
+    contain.
+    """
 
     def scheme_enabled(self, scheme: int) -> bool:
         """Whether the rules allow transactions signed in this scheme."""
@@ -171,8 +175,8 @@ def decode_rules(version: int, word0: int, word1: int, word2: int) -> Rules | No
 def rules_at(height: int, current: Rules, read: Callable[[int], int]) -> Rules:
     """The rules in force at `height`, given those in force before and a reader of the Consortium's storage.
 
-    Rows follow one another by version. A row that waits for its height holds back later ones; a row that is not
-    sound is passed over; the first empty row ends the table.
+    Rows follow one another by version. A row that waits for its height holds back later ones; a row that is
+    not sound is passed over; the first empty row ends the table.
     """
     version = current.version + 1
     while True:
@@ -294,7 +298,9 @@ def decode_relying_party(word0: int, word1: int) -> RelyingParty | None:
 
 
 def is_localhost_origin(origin: bytes) -> bool:
-    """Exactly `http://localhost:PORT`, PORT 1 to 65535 without leading zeros: what LOCALHOST_ANY_PORT allows."""
+    """Exactly `http://localhost:PORT`, PORT 1 to 65535 without leading zeros: what LOCALHOST_ANY_PORT
+    allows.
+    """
     prefix = b"http://localhost:"
     port = origin[len(prefix) :]
     return (
@@ -356,7 +362,9 @@ def rules_slots(version: int) -> tuple[int, int, int]:
 
 
 def validator_key_slot(index: int) -> int:
-    """In Consortium: the Ed25519 key at this index of the validator table (VALIDATOR_COUNT_SLOT holds how many)."""
+    """In Consortium: the Ed25519 key at this index of the validator table (VALIDATOR_COUNT_SLOT holds how
+    many).
+    """
     return (_VALIDATOR_KEYS_START + index) % _WORD
 
 

@@ -1,9 +1,9 @@
 """Signatures: the scheme registry, who signed a transaction, and whether the signature holds.
 
-One registry entry a scheme: its number, the length of its public key, a pure parser of the signature's form and
-a verifier. Types 0, 1 and 2 are signed with secp256k1 (scheme 0): there the sender is recovered, and the recovery
-is the verification. Type 0x49 names a scheme and a public key; its sender is
-`keccak256(scheme byte || public key)[12:]`.
+One registry entry a scheme: its number, the length of its public key, a pure parser of the signature's form
+and a verifier. Types 0, 1 and 2 are signed with secp256k1 (scheme 0): there the sender is recovered, and the
+recovery is the verification. Type 0x49 names a scheme and a public key; its sender is `keccak256(scheme byte
+|| public key)[12:]`.
 
 Signatures have one form each. secp256k1 and P-256 signatures with a high `s` are refused (EIP-2): otherwise
 anybody could make a second valid form, with another hash, of a transaction that somebody else signed.
@@ -98,8 +98,8 @@ ParsedSignature = bytes | WebAuthnAssertion
 class Scheme:
     """One way to sign an IMI transaction.
 
-    `check_key(key)` and `parse(signature)` look at the form only; `verify(key, signing_hash, parsed, context)`
-    decides.
+    `check_key(key)` and `parse(signature)` look at the form only; `verify(key, signing_hash, parsed,
+    context)` decides.
     """
 
     number: int
@@ -137,7 +137,8 @@ def check_form(tx: Transaction) -> None:
     """The form of key and signature, before any state is read or anything expensive is done.
 
     Raises SignatureRefused: signature.unknown_scheme, signature.key_length, signature.key_not_on_curve,
-    signature.key_not_a_point, signature.length, signature.out_of_range, signature.high_s, signature.not_assertion.
+    signature.key_not_a_point, signature.length, signature.out_of_range, signature.high_s,
+    signature.not_assertion.
     """
     if isinstance(tx, EthereumTransaction):
         _check_ecdsa_range(tx.r, tx.s, SECP256K1_ORDER)
@@ -152,9 +153,9 @@ def verify(tx: Transaction, relying_party: SigningContext) -> None:
     """The signature of `tx` holds, under the relying party of the sender's credential.
 
     For types 0-2 this repeats the recovery of `sender_of`, which is all there is to verify.
-    Raises SignatureRefused: those of `check_form` and `sender_of`; signature.rp_id, signature.user_not_present,
-    signature.user_not_verified, signature.backup_eligible, signature.authenticator_data,
-    signature.client_data, signature.origin, signature.does_not_verify.
+    Raises SignatureRefused: those of `check_form` and `sender_of`; signature.rp_id,
+    signature.user_not_present, signature.user_not_verified, signature.backup_eligible,
+    signature.authenticator_data, signature.client_data, signature.origin, signature.does_not_verify.
     """
     if isinstance(tx, EthereumTransaction):
         sender_of(tx)
@@ -282,7 +283,8 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> None:
 
 
 def decode_assertion(signature: bytes) -> WebAuthnAssertion:
-    """The signature field of scheme 1. Raises SignatureRefused signature.not_assertion and the P-256 forms."""
+    """The signature field of scheme 1. Raises SignatureRefused signature.not_assertion and the P-256 forms.
+    """
     try:
         _, start, end = rlp_outer_list(signature, 0)
         items = rlp_split(signature, start, end, 4)
@@ -306,10 +308,9 @@ def client_data_prefix(signing_hash: bytes) -> bytes:
 def _verify_webauthn(
     public_key: bytes, signing_hash: bytes, parsed: ParsedSignature, context: SigningContext
 ) -> None:
-    assert isinstance(parsed, WebAuthnAssertion)  # noqa: S101 (the type checker's: `parse` of the same entry made it)
-    _check_authenticator_data(parsed.authenticator_data, context)
-    origin = _origin_of(parsed.client_data, signing_hash)
-    if not context.allows_origin(origin):
+    assert isinstance(parsed, WebAuthnAssertion)  # noqa: S101 (the type checker's: `parse` of the same entry
+    made it) _check_authenticator_data(parsed.authenticator_data, context) origin =
+    _origin_of(parsed.client_data, signing_hash) if not context.allows_origin(origin):
         raise SignatureRefused(
             "signature.origin", "the relying party does not list this origin", origin.decode()
         )
@@ -379,4 +380,5 @@ SCHEMES: Final[Mapping[int, Scheme]] = MappingProxyType(
         )
     }
 )
-"""Every scheme that this program can verify; the rules in force price them, and a price of 0 turns one off."""
+"""Every scheme that this program can verify; the rules in force price them, and a price of 0 turns one off.
+"""

@@ -6,8 +6,8 @@ with `calls` a list of pairs `[to, data]`, executed in order, all or none. Its s
 `0x49 || rlp(the list without signature)`.
 
 `decode` accepts one form of each transaction only, and looks at the size before at anything else: what it
-returns re-encodes to exactly the bytes that came in. Whether a transaction is *admitted* (chain id, gas, time,
-signature) is decided elsewhere.
+returns re-encodes to exactly the bytes that came in. Whether a transaction is *admitted* (chain id, gas,
+time, signature) is decided elsewhere.
 
 Sources: EIP-155, EIP-2718, EIP-2930, EIP-1559, EIP-2681 (nonce bound).
 """
