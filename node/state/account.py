@@ -1,15 +1,16 @@
-"""An account and its bytes: the value that the account trie and the `accounts` table hold.
+"""An account, a storage value, and their bytes in the tries and the flat tables.
 
-Source: Yellow Paper section 4.1; RLP of [nonce, balance, storage_root, code_hash].
+Source: Yellow Paper, section 4.1 and appendix D: the account trie holds RLP [nonce, balance, storage_root,
+code_hash] under keccak256(address), a storage trie holds RLP(value) under keccak256(slot as 32 bytes).
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from node.chain.encoding import keccak256
+from node.chain.encoding import keccak256, rlp_encode_integer
 from node.chain.errors import LedgerError
-from node.state.nodes import EMPTY_ROOT, decode_bytes, encode_bytes, encode_list, split_list
+from node.state.nodes import EMPTY_ROOT, decode_string, encode_list, split_list
 
 EMPTY_CODE_HASH: Final = keccak256(b"")
 
@@ -30,23 +31,48 @@ EMPTY_ACCOUNT: Final = Account(0, 0, EMPTY_ROOT, EMPTY_CODE_HASH)
 def encode_account(account: Account) -> bytes:
     nonce, balance, storage_root, code_hash = account
     return encode_list(
-        encode_bytes(nonce.to_bytes((nonce.bit_length() + 7) >> 3, "big"))
-        + encode_bytes(balance.to_bytes((balance.bit_length() + 7) >> 3, "big"))
-        + b"\xa0"
-        + storage_root
-        + b"\xa0"
-        + code_hash
+        rlp_encode_integer(nonce) + rlp_encode_integer(balance) + b"\xa0" + storage_root + b"\xa0" + code_hash
     )
 
 
 def decode_account(raw: bytes) -> Account:
     """LedgerError `state.row_malformed` for anything `encode_account` does not give."""
-    items = split_list(raw)
-    if len(items) == 4 and len(items[2]) == len(items[3]) == 33:
-        nonce, balance = decode_bytes(items[0]), decode_bytes(items[1])
-        account = Account(
-            int.from_bytes(nonce, "big"), int.from_bytes(balance, "big"), items[2][1:], items[3][1:]
-        )
-        if not (nonce.startswith(b"\x00") or balance.startswith(b"\x00")):
-            return account
-    raise LedgerError("state.row_malformed", "not an account", raw)
+    try:
+        nonce, balance, storage_root, code_hash = split_list(raw)
+        account = Account(_integer(nonce), _integer(balance), storage_root[1:], code_hash[1:])
+    except (LedgerError, ValueError) as error:
+        raise LedgerError("state.row_malformed", "not an account", raw) from error
+    if len(storage_root) != 33 or len(code_hash) != 33:
+        raise LedgerError("state.row_malformed", "not an account", raw)
+    return account
+
+
+def account_key(address: bytes) -> bytes:
+    """Key of an account in the account trie."""
+    return keccak256(address)
+
+
+def storage_key(slot: int) -> bytes:
+    """Key of a slot in its account's storage trie."""
+    return keccak256(slot.to_bytes(32, "big"))
+
+
+def encode_storage(value: int) -> bytes:
+    return rlp_encode_integer(value)
+
+
+def decode_storage(raw: bytes | None) -> int:
+    """The value of a storage trie's leaf; 0 for none. LedgerError `state.row_malformed`."""
+    if raw is None:
+        return 0
+    value = _integer(raw) if 0 < len(raw) <= 33 else 0
+    if value == 0 or encode_storage(value) != raw:
+        raise LedgerError("state.row_malformed", "not a storage value", raw)
+    return value
+
+
+def _integer(item: bytes) -> int:
+    digits = decode_string(item)
+    if digits.startswith(b"\x00"):
+        raise LedgerError("state.row_malformed", "an integer with a leading zero", item)
+    return int.from_bytes(digits, "big")

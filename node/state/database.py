@@ -1,19 +1,20 @@
 """The LevelDB under a ledger: open and create, pinned reads, one atomic batch at a time.
 
-A `Database` is opened by one process; threads may share it. All reads go through a `DatabaseSnapshot`, which sees the
-database as it was when the snapshot was taken, whatever is written meanwhile. All writes are `Batch`es: a batch is in
-the database as a whole or not at all, whatever happens to the machine; with `sync` it is on the disk when `write`
-returns.
+A `Database` is opened by one process; threads may share it. All reads go through a `DatabaseSnapshot`, which
+sees the database as it was when the snapshot was taken, whatever is written meanwhile. All writes are
+`Batch`es: a batch is in the database as a whole or not at all, whatever happens to the machine; with `sync`
+it is on the disk when `write` returns.
 
-A failed write leaves the end of LevelDB's log unknown, so the database refuses every write after it until it has been
-opened again: LevelDB then drops the unfinished batch.
+A failed write leaves the end of LevelDB's log unknown, so the database refuses every write after it until it
+has been opened again: LevelDB then drops the unfinished batch.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -21,18 +22,27 @@ from typing import Any, Final, Self, TypeVar
 import plyvel
 
 from node.chain.errors import LedgerError
-from node.state.tables import FORMAT_VERSION, META, NODES, Table
+from node.state.snapshot import Caches, DatabaseSnapshot, read_error
+from node.state.tables import BLOCKS, FORMAT_VERSION, META, NODES, Table
+
+__all__ = ["STEPS", "Batch", "Database", "DatabaseSnapshot"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 STEPS: Final = ("write.begin", "write.done")
-"""Names given to `on_step`, in order: before the batch is handed to LevelDB, after LevelDB has accepted it."""
+"""Names given to `on_step`, in order: before the batch is handed to LevelDB, after LevelDB has accepted
+it.
+"""
 
 _FORMAT: Final = b"format"
+_FORMAT_VALUE: Final = FORMAT_VERSION.to_bytes(4, "big")
+_TIP: Final = b"tip"
+_WRITE_BUFFER: Final = 16 << 20
+_LOG_BLOCKS: Final = 20_000
+"""Far more blocks than fit in LevelDB's log (one write buffer, so a batch of 800 bytes each)."""
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
-_CODE_CACHE_SIZE: Final = 1024
-_NODE_CACHE_SIZE: Final = 32_768
+_NODE_CACHE_SIZE: Final = 65_536
 
 
 class Batch:
@@ -53,175 +63,6 @@ class Batch:
         return len(self.rows)
 
 
-class KeyCursor:
-    """A forward walk over the keys that start with `prefix`, able to jump. Gives what follows the prefix."""
-
-    __slots__ = ("_prefix", "_raw")
-
-    def __init__(self, raw: Any, prefix: bytes) -> None:
-        self._raw = raw
-        self._prefix = prefix
-
-    def seek(self, suffix: bytes) -> bytes | None:
-        """The first key suffix at or after `suffix`; None when there is none."""
-        self._raw.seek(self._prefix + suffix)
-        return self._suffix()
-
-    def next(self) -> bytes | None:
-        """The key suffix after the present one. Only after a `seek` or `next` that gave one."""
-        self._raw.next()
-        return self._suffix()
-
-    def close(self) -> None:
-        self._raw.close()
-
-    def _suffix(self) -> bytes | None:
-        if not self._raw.valid():
-            return None
-        key: bytes = self._raw.key()
-        return key[len(self._prefix) :] if key.startswith(self._prefix) else None
-
-
-class DatabaseSnapshot:
-    """The database as it was at one moment. A context manager; close it, or LevelDB keeps old rows for it.
-
-    Every method raises LedgerError `state.corrupt` when LevelDB finds a damaged block, `state.closed` after `close`
-    of the snapshot or its database, `state.row_malformed` when a row cannot be decoded.
-    """
-
-    __slots__ = ("_caches", "_raw")
-
-    def __init__(self, raw: Any, caches: _Caches) -> None:
-        self._raw = raw
-        self._caches = caches
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._raw.close()
-
-    def get(self, table: Table[K, V], key: K) -> V | None:
-        """The value of `key`, or None."""
-        raw = self.get_raw(table.prefix + table.encode_key(key))
-        return None if raw is None else table.decode_value(raw)
-
-    def get_raw(self, key: bytes) -> bytes | None:
-        """The bytes under a whole database key (prefix included), or None. For hot paths."""
-        try:
-            value: bytes | None = self._raw.get(key, verify_checksums=True)
-        except (plyvel.Error, RuntimeError) as error:
-            raise _read_error(error) from error
-        return value
-
-    def scan(
-        self,
-        table: Table[K, V],
-        prefix: bytes = b"",
-        start: bytes | None = None,
-        reverse: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[tuple[K, V]]:
-        """Rows of `table` whose encoded key starts with `prefix`, in key order, or backwards with `reverse`.
-
-        `start` is the encoded key to begin at (included): the lowest one of a forward scan, the highest one of a
-        reverse scan. At most `limit` rows.
-        """
-        whole = table.prefix + prefix
-        bounds: dict[str, object] = {"start": whole, "stop": _after(whole)}
-        if start is not None and reverse:
-            bounds |= {"stop": min(table.prefix + start + b"\x00", _after(whole))}
-        elif start is not None:
-            bounds |= {"start": max(table.prefix + start, whole)}
-        try:
-            with contextlib.closing(
-                self._raw.iterator(reverse=reverse, verify_checksums=True, **bounds)
-            ) as rows:
-                left = limit
-                while left is None or left > 0:
-                    row = next(rows, None)
-                    if row is None:
-                        return
-                    yield table.decode_key(row[0][1:]), table.decode_value(row[1])
-                    left = left if left is None else left - 1
-        except (plyvel.Error, RuntimeError) as error:
-            raise _read_error(error) from error
-
-    def key_cursor(self, table: Table[K, V], prefix: bytes = b"") -> KeyCursor:
-        """A jumping walk over the keys of `table` that start with `prefix`; close it."""
-        try:
-            return KeyCursor(self._raw.raw_iterator(verify_checksums=True), table.prefix + prefix)
-        except (plyvel.Error, RuntimeError) as error:
-            raise _read_error(error) from error
-
-    def load_node(self, owner: bytes, node_hash: bytes) -> bytes:
-        """RLP of a trie node; `owner` is the account's address, empty for the account trie.
-
-        LedgerError `state.trie_node_missing` when this height's state is not held (any more).
-        """
-        key = owner + node_hash
-        node = self._caches.node(key)
-        if node is None:
-            row = self.get_raw(NODES.prefix + key)
-            if row is None:
-                raise LedgerError("state.trie_node_missing", "a node of this state is not held", node_hash)
-            node = row[8:]
-            self._caches.add_node(key, node)
-        return node
-
-    def load_code(self, code_hash: bytes) -> bytes:
-        """The code with this hash; always the same bytes object while it is cached (py-evm caches by identity).
-
-        LedgerError `state.code_missing`.
-        """
-        code = self._caches.codes.get(code_hash)
-        if code is None:
-            code = self.get_raw(CODES.prefix + code_hash)
-            if code is None:
-                raise LedgerError("state.code_missing", "contract code is not held", code_hash)
-            self._caches.add_code(code_hash, code)
-        return code
-
-
-class _Caches:
-    """Content-addressed rows in memory: what a hash names never changes, so all snapshots share them.
-
-    Trie nodes live in two generations: the old one is dropped when the young one is full, so the cache is bounded and
-    what is in use stays. Races between threads can only lose an entry.
-    """
-
-    __slots__ = ("_capacity", "_old", "_young", "codes")
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
-        self.codes: dict[bytes, bytes] = {}
-
-    def node(self, key: bytes) -> bytes | None:
-        node = self._young.get(key)
-        if node is None:
-            node = self._old.get(key)
-            if node is not None:
-                self.add_node(key, node)
-        return node
-
-    def add_node(self, key: bytes, node: bytes) -> None:
-        if len(self._young) >= self._capacity:
-            self._old, self._young = self._young, {}
-        self._young[key] = node
-
-    def add_code(self, code_hash: bytes, code: bytes) -> None:
-        if len(self.codes) >= _CODE_CACHE_SIZE:
-            self.codes = {}
-        self.codes[code_hash] = code
-
-
 class Database:
     """An open data directory. `create` or `open` it; `close` it."""
 
@@ -230,7 +71,7 @@ class Database:
     def __init__(self, raw: Any, path: Path, on_step: Callable[[str], None] | None) -> None:
         self._raw = raw
         self.path = path
-        self._caches = _Caches(_NODE_CACHE_SIZE)
+        self._caches = Caches(_NODE_CACHE_SIZE)
         self._failed = False
         self._on_step = on_step
 
@@ -279,7 +120,7 @@ class Database:
             _require_whole_log(raw, directory)
         except plyvel.Error as error:
             raw.close()
-            raise _read_error(error) from error
+            raise read_error(error) from error
         except LedgerError:
             raw.close()
             raise
@@ -302,13 +143,13 @@ class Database:
         try:
             return DatabaseSnapshot(self._raw.snapshot(), self._caches)
         except RuntimeError as error:
-            raise _read_error(error) from error
+            raise read_error(error) from error
 
     def write(self, batch: Batch, sync: bool = True) -> None:
         """Write all rows of `batch`, or none. With `sync` they are on the disk on return.
 
-        Raises LedgerError `state.disk_full`, `state.write_failed`; after either the database takes no more writes
-        until it is opened again. The rows are then absent.
+        Raises LedgerError `state.disk_full`, `state.write_failed`; after either the database takes no more
+        writes until it is opened again, and the rows are then all there or all absent.
         """
         if self._failed:
             raise LedgerError("state.write_failed", "an earlier write failed; open the database again")
@@ -335,23 +176,21 @@ class Database:
             self._on_step(name)
 
 
-_FORMAT_VALUE: Final = FORMAT_VERSION.to_bytes(4, "big")
-_TIP: Final = b"tip"
-
-
 def _open(directory: Path, create: bool) -> Any:
     options = {
         "create_if_missing": create,
         "lru_cache_size": 64 << 20,
         "bloom_filter_bits": 10,
-        "write_buffer_size": 16 << 20,
+        "write_buffer_size": _WRITE_BUFFER,
     }
     try:
         return plyvel.DB(str(directory), **options)
     except plyvel.IOError as error:
         text = str(error)
         if "lock" in text and ("already held" in text or "temporarily unavailable" in text):
-            raise LedgerError("state.locked", "another process has this ledger open", str(directory)) from error
+            raise LedgerError(
+                "state.locked", "another process has this ledger open", str(directory)
+            ) from error
         if any(reason in text for reason in _FULL):
             raise LedgerError("state.disk_full", "the disk is full", str(directory)) from error
         raise LedgerError("state.unreadable", f"cannot open the ledger: {error}", str(directory)) from error
@@ -368,13 +207,12 @@ def _require_format(found: bytes | None, directory: Path) -> None:
 def _require_whole_log(raw: Any, directory: Path) -> None:
     """Refuse a ledger whose write-ahead log lost a batch in the middle.
 
-    LevelDB drops what it cannot read of its log. At the end that is a write that never finished; further up it is a
-    finished block with later blocks after it. Every block's batch holds its row in `blocks`, so a lost batch is a
-    missing height. The log is at most one write buffer long: looking back over as many blocks as fit in it suffices.
+    LevelDB drops what it cannot read of its log. At the end that is a write that never finished; further up
+    it is a finished block with later blocks after it. Every block's batch holds its row in `blocks`, so a
+    lost batch is a missing height. The log is at most one write buffer long: looking back over as many blocks
+    as fit in it suffices.
     """
-    blocks = raw.iterator(
-        prefix=BLOCKS.prefix, reverse=True, include_value=False, verify_checksums=True
-    )
+    blocks = raw.iterator(prefix=BLOCKS.prefix, reverse=True, include_value=False, verify_checksums=True)
     with contextlib.closing(blocks) as keys:
         above: int | None = None
         for key in itertools.islice(keys, _LOG_BLOCKS):
@@ -382,20 +220,6 @@ def _require_whole_log(raw: Any, directory: Path) -> None:
             if above is not None and height != above - 1:
                 raise LedgerError("state.corrupt", f"blocks are missing in {directory}", height, above - 1)
             above = height
-
-
-def _after(prefix: bytes) -> bytes:
-    """The first key that is greater than every key with this prefix. Table prefixes are below 0xff."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes((stem[-1] + 1,))
-
-
-def _read_error(error: Exception) -> LedgerError:
-    if isinstance(error, RuntimeError):
-        return LedgerError("state.closed", str(error))
-    if isinstance(error, plyvel.CorruptionError):
-        return LedgerError("state.corrupt", f"the ledger is damaged: {error}")
-    return LedgerError("state.unreadable", f"cannot read the ledger: {error}")
 
 
 def _write_error(error: Exception) -> LedgerError:

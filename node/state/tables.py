@@ -1,8 +1,8 @@
 """Every table of the database in one list: name, prefix, key and value layout, meaning.
 
-One LevelDB holds them all; the first byte of a key is its table. Heights, indexes and slots are big-endian, so that
-LevelDB's byte order is their numeric order and a range of heights is a range of keys. Integers inside values are RLP
-integers (big-endian, no leading zero) unless the layout says otherwise.
+One LevelDB holds them all; the first byte of a key is its table. Heights, indexes and slots are big-endian,
+so that LevelDB's byte order is their numeric order and a range of heights is a range of keys. Integers inside
+values are RLP integers (big-endian, no leading zero) unless the layout says otherwise.
 
 `docs/STORAGE.md` is the operator's copy of this list; a test keeps the two equal.
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from node.chain.errors import LedgerError
+from node.state.rows import decode_row, encode_row
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 1
 """Version of the layout below. A database of another version is refused, never guessed at."""
 
 K = TypeVar("K")
@@ -26,8 +27,8 @@ V = TypeVar("V")
 class Table(Generic[K, V]):
     """One table: how its keys and values become bytes and come back.
 
-    `encode_key` gives the key without the prefix; `key` gives the whole database key. Decoders raise LedgerError
-    `state.row_malformed` for bytes that the encoder cannot have written.
+    `encode_key` gives the key without the prefix; `key` gives the whole database key. Decoders raise
+    LedgerError `state.row_malformed` for bytes that the encoder cannot have written.
     """
 
     name: str
@@ -93,8 +94,14 @@ def encode_slot(value: int) -> bytes:
 
 def decode_slot(raw: bytes) -> int:
     if not raw or raw[0] == 0 or len(raw) > 32:
-        raise LedgerError("state.row_malformed", "storage value not minimal", raw, "1 to 32 bytes, no leading zero")
+        raise LedgerError(
+            "state.row_malformed", "storage value not minimal", raw, "1 to 32 bytes, no leading zero"
+        )
     return int.from_bytes(raw, "big")
+
+
+def _decode_keys(raw: bytes) -> tuple[bytes, ...]:
+    return tuple(_NODE_KEY(key) for key in decode_row(raw))
 
 
 def _encode_storage_key(key: tuple[bytes, int]) -> bytes:
@@ -118,9 +125,9 @@ def _decode_sender_key(raw: bytes) -> tuple[bytes, int, int]:
 Position = tuple[int, int, int]
 
 
-def _posting_key(criterion: int) -> tuple[
-    Callable[[tuple[bytes, Position]], bytes], Callable[[bytes], tuple[bytes, Position]]
-]:
+def _posting_key(
+    criterion: int,
+) -> tuple[Callable[[tuple[bytes, Position]], bytes], Callable[[bytes], tuple[bytes, Position]]]:
     """Keys of a log index: what is looked for (`criterion` bytes), then where it is."""
 
     def encode(key: tuple[bytes, Position]) -> bytes:
@@ -138,81 +145,89 @@ _HASH = _sized("hash", 32)
 _NODE_KEY = _sized("trie node key", 32, 52)
 _EMPTY = _sized("value of an index row", 0)
 
-META = Table[bytes, bytes](
+META: Final[Table[bytes, bytes]] = Table(
     "meta", b"m", "name (ASCII)", "by name: format = 4-byte big-endian version; genesis = genesis JSON; "
     "tip = RLP Tip; seen_commit = 8-byte height || commit", "what there is one of",
     _same, _same, _same, _same,
 )  # fmt: skip
-ACCOUNTS = Table[bytes, bytes](
+ACCOUNTS: Final[Table[bytes, bytes]] = Table(
     "accounts", b"a", "address(20)", "RLP [nonce, balance, storage_root, code_hash]", "account at the tip",
     _same, _ADDRESS, _same, _same,
 )  # fmt: skip
-SLOTS = Table[tuple[bytes, int], int](
-    "slots", b"s", "address(20) || slot(32)", "value, big-endian, minimal", "storage at the tip; zero has no row",
+SLOTS: Final[Table[tuple[bytes, int], int]] = Table(
+    "slots", b"s", "address(20) || slot(32)", "value, big-endian, minimal",
+    "storage at the tip; zero has no row",
     _encode_storage_key, _decode_storage_key, encode_slot, decode_slot,
 )  # fmt: skip
-CODES = Table[bytes, bytes](
+CODES: Final[Table[bytes, bytes]] = Table(
     "codes", b"c", "keccak256(code)(32)", "code", "contract code, kept for ever",
     _same, _HASH, _same, _same,
 )  # fmt: skip
-NODES = Table[bytes, bytes](
+NODES: Final[Table[bytes, bytes]] = Table(
     "nodes", b"n", "hash(32) in the account trie; address(20) || hash(32) in a storage trie",
     "height(8) of the block that wrote it || node RLP", "Merkle-Patricia nodes of every height held",
     _same, _NODE_KEY, _same, _same,
 )  # fmt: skip
-STALE = Table[int, bytes](
-    "stale", b"j", "height(8)", "RLP list of node keys", "nodes no longer part of the state after this height",
-    encode_height, decode_height, _same, _same,
+STALE: Final[Table[int, tuple[bytes, ...]]] = Table(
+    "stale", b"j", "height(8)", "RLP list of node keys",
+    "nodes no longer part of the state after this height",
+    encode_height, decode_height, encode_row, _decode_keys,
 )  # fmt: skip
-BLOCKS = Table[int, bytes](
+BLOCKS: Final[Table[int, bytes]] = Table(
     "blocks", b"b", "height(8)", "RLP BlockRecord", "summary of a block: hash, time, state root, totals",
     encode_height, decode_height, _same, _same,
 )  # fmt: skip
-HEADERS = Table[int, bytes](
+HEADERS: Final[Table[int, bytes]] = Table(
     "headers", b"h", "height(8)", "encoded header (CometBFT protobuf)", "header as signed, where it is known",
     encode_height, decode_height, _same, _same,
 )  # fmt: skip
-COMMITS = Table[int, bytes](
-    "commits", b"k", "height(8)", "encoded commit (CometBFT protobuf)", "canonical commit for a height: last_commit of the next block",
+COMMITS: Final[Table[int, bytes]] = Table(
+    "commits", b"k", "height(8)", "encoded commit (CometBFT protobuf)",
+    "canonical commit for a height: last_commit of the next block",
     encode_height, decode_height, _same, _same,
 )  # fmt: skip
-VALIDATORS = Table[int, bytes](
-    "validators", b"v", "height(8)", "RLP list of [public_key, power]", "validator set in force from this height until the next row",
+VALIDATORS: Final[Table[int, bytes]] = Table(
+    "validators", b"v", "height(8)", "RLP list of public_key, power, public_key, …",
+    "validator set in force from this height until the next row",
     encode_height, decode_height, _same, _same,
 )  # fmt: skip
-TRANSACTIONS = Table[tuple[int, int], bytes](
+TRANSACTIONS: Final[Table[tuple[int, int], bytes]] = Table(
     "transactions", b"t", "height(8) || index(4)", "transaction bytes as decided", "transactions",
     encode_place, decode_place, _same, _same,
 )  # fmt: skip
-RECEIPTS = Table[tuple[int, int], bytes](
-    "receipts", b"r", "height(8) || index(4)", "RLP StoredReceipt", "receipt, result and what else execution told",
+RECEIPTS: Final[Table[tuple[int, int], bytes]] = Table(
+    "receipts", b"r", "height(8) || index(4)", "RLP StoredReceipt",
+    "receipt, result and what else execution told",
     encode_place, decode_place, _same, _same,
 )  # fmt: skip
-BLOCK_HASHES = Table[bytes, int](
+BLOCK_HASHES: Final[Table[bytes, int]] = Table(
     "block_hashes", b"x", "block hash(32)", "height(8)", "height of a block hash",
     _same, _HASH, encode_height, decode_height,
 )  # fmt: skip
-TRANSACTION_HASHES = Table[bytes, tuple[int, int]](
-    "transaction_hashes", b"y", "transaction hash(32)", "height(8) || index(4)", "place of a transaction hash (its first inclusion)",
+TRANSACTION_HASHES: Final[Table[bytes, tuple[int, int]]] = Table(
+    "transaction_hashes", b"y", "transaction hash(32)", "height(8) || index(4)",
+    "place of a transaction hash, of its last inclusion",
     _same, _HASH, encode_place, decode_place,
 )  # fmt: skip
-SENDERS = Table[tuple[bytes, int, int], bytes](
+SENDERS: Final[Table[tuple[bytes, int, int], bytes]] = Table(
     "senders", b"u", "address(20) || height(8) || index(4)", "empty", "transactions of a sender",
     _encode_sender_key, _decode_sender_key, _same, _EMPTY,
 )  # fmt: skip
-LOGS = Table[Position, bytes](
-    "logs", b"l", "height(8) || transaction index(4) || log index(4)", "RLP [address, topics, data, transaction_hash]",
+LOGS: Final[Table[Position, bytes]] = Table(
+    "logs", b"l", "height(8) || transaction index(4) || log index(4)",
+    "RLP [address, topics joined, data, transaction_hash]",
     "logs in order", encode_log_position, decode_log_position, _same, _same,
 )  # fmt: skip
-LOGS_BY_ADDRESS = Table[tuple[bytes, Position], bytes](
+LOGS_BY_ADDRESS: Final[Table[tuple[bytes, Position], bytes]] = Table(
     "logs_by_address", b"A", "address(20) || log position(16)", "empty", "logs of an address",
     *_posting_key(20), _same, _EMPTY,
 )  # fmt: skip
-LOGS_BY_TOPIC = Table[tuple[bytes, Position], bytes](
-    "logs_by_topic", b"T", "topic number 0-3 (1) || topic(32) || log position(16)", "empty", "logs with a topic in a place",
+LOGS_BY_TOPIC: Final[Table[tuple[bytes, Position], bytes]] = Table(
+    "logs_by_topic", b"T", "topic number 0-3 (1) || topic(32) || log position(16)", "empty",
+    "logs with a topic in a place",
     *_posting_key(33), _same, _EMPTY,
 )  # fmt: skip
-LOGS_BY_ADDRESS_TOPIC = Table[tuple[bytes, Position], bytes](
+LOGS_BY_ADDRESS_TOPIC: Final[Table[tuple[bytes, Position], bytes]] = Table(
     "logs_by_address_topic", b"B", "address(20) || first topic(32) || log position(16)", "empty",
     "logs of one event of one contract", *_posting_key(52), _same, _EMPTY,
 )  # fmt: skip

@@ -1,18 +1,25 @@
 """Reading accounts and storage: at the tip from the flat tables, at any height held through the trie.
 
-Both give the same answers for the same state root.
+Both give the same answers for the same state root. A view lives as long as the snapshot it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from node.chain.encoding import keccak256
 from node.state import trie
-from node.state.account import Account, decode_account
-from node.state.database import DatabaseSnapshot
+from node.state.account import (
+    EMPTY_ACCOUNT,
+    Account,
+    account_key,
+    decode_account,
+    decode_storage,
+    storage_key,
+)
+from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import ACCOUNTS, SLOTS, decode_slot
 
 
@@ -33,7 +40,9 @@ class StateView(Protocol):
 
 
 class BaseView(StateView, Protocol):
-    """A view that a block can be built on: it also knows its root, its trie nodes and the slots of an account."""
+    """A view that a block can be built on: it also knows its root, its trie nodes and the slots of an
+    account.
+    """
 
     @property
     def state_root(self) -> bytes: ...
@@ -48,22 +57,26 @@ class BaseView(StateView, Protocol):
 
 
 class FlatView:
-    """The state at the tip as of a snapshot: one database read an account or slot."""
+    """The state at the tip as of a snapshot: one database read an account or slot. A `BaseView`."""
 
-    __slots__ = ("_get", "_snapshot", "state_root")
+    __slots__ = ("_get", "_root", "_snapshot")
 
     def __init__(self, snapshot: DatabaseSnapshot, state_root: bytes) -> None:
-        """`state_root` is the tip's (`load_tip(snapshot).app_hash`), or `EMPTY_ROOT` before genesis."""
+        """`state_root` is the tip's of that snapshot, or `EMPTY_ROOT` of an empty database."""
         self._snapshot = snapshot
         self._get = snapshot.get_raw
-        self.state_root = state_root
+        self._root = state_root
+
+    @property
+    def state_root(self) -> bytes:
+        return self._root
 
     def account(self, address: bytes) -> Account | None:
-        raw = self._get(b"a" + address)
+        raw = self._get(ACCOUNTS.prefix + address)
         return None if raw is None else decode_account(raw)
 
     def storage(self, address: bytes, slot: int) -> int:
-        raw = self._get(b"s" + address + slot.to_bytes(32, "big"))
+        raw = self._get(SLOTS.prefix + address + slot.to_bytes(32, "big"))
         return 0 if raw is None else decode_slot(raw)
 
     def code(self, code_hash: bytes) -> bytes:
@@ -78,7 +91,7 @@ class FlatView:
 
 
 class TrieView:
-    """The state under any root whose nodes are held."""
+    """The state under any root whose nodes are held. Accounts are read once; slots each time."""
 
     __slots__ = ("_accounts", "_snapshot", "state_root")
 
@@ -93,7 +106,7 @@ class TrieView:
             return self._accounts[address]
         except KeyError:
             load = partial(self._snapshot.load_node, b"")
-            raw = trie.read(load, self.state_root, keccak256(address))
+            raw = trie.read(load, self.state_root, account_key(address))
             account = self._accounts[address] = None if raw is None else decode_account(raw)
             return account
 
@@ -102,9 +115,44 @@ class TrieView:
         if account is None:
             return 0
         load = partial(self._snapshot.load_node, address)
-        return trie.decode_storage(trie.read(load, account.storage_root, trie.storage_key(slot)))
+        return decode_storage(trie.read(load, account.storage_root, storage_key(slot)))
 
     def code(self, code_hash: bytes) -> bytes:
         return self._snapshot.load_code(code_hash)
 
 
+@dataclass(frozen=True, slots=True)
+class StorageProof:
+    slot: int
+    value: int
+    nodes: tuple[bytes, ...]  # node RLPs from the storage root on
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProof:
+    """EIP-1186: an account, or its absence, under a state root, and slots under its storage root."""
+
+    address: bytes
+    account: Account  # EMPTY_ACCOUNT where there is none
+    nodes: tuple[bytes, ...]  # node RLPs from the state root on
+    storage: tuple[StorageProof, ...]
+
+
+def prove_account(
+    snapshot: DatabaseSnapshot, state_root: bytes, address: bytes, slots: Sequence[int] = ()
+) -> AccountProof:
+    """The proof of an account and some of its slots. LedgerError `state.trie_node_missing`."""
+    view = TrieView(snapshot, state_root)
+    account = view.account(address) or EMPTY_ACCOUNT
+    load = partial(snapshot.load_node, address)
+    return AccountProof(
+        address,
+        account,
+        trie.prove(partial(snapshot.load_node, b""), state_root, account_key(address)),
+        tuple(
+            StorageProof(
+                slot, view.storage(address, slot), trie.prove(load, account.storage_root, storage_key(slot))
+            )
+            for slot in slots
+        ),
+    )
