@@ -29,7 +29,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from nacl.exceptions import CryptoError
+from nacl.bindings import crypto_core_ed25519_is_valid_point
+from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from node.chain.encoding import (
@@ -91,14 +92,11 @@ class WebAuthnAssertion:
         return rlp_encode_list(rlp_encode_bytes(part) for part in parts)
 
 
-ParsedSignature = bytes | WebAuthnAssertion
-
-
 @dataclass(frozen=True, slots=True)
 class Scheme:
     """One way to sign an IMI transaction.
 
-    `check_key(key)` and `parse(signature)` look at the form only; `verify(key, signing_hash, parsed,
+    `check_key(key)` and `parse(signature)` look at the form only; `verify(key, signing_hash, signature,
     context)` decides.
     """
 
@@ -106,8 +104,8 @@ class Scheme:
     name: str
     key_length: int
     check_key: Callable[[bytes], None]
-    parse: Callable[[bytes], ParsedSignature]
-    verify: Callable[[bytes, bytes, ParsedSignature, SigningContext], None]
+    parse: Callable[[bytes], bytes | WebAuthnAssertion]
+    verify: Callable[[bytes, bytes, bytes, SigningContext], None]
 
 
 def imi_sender(scheme: int, public_key: bytes) -> Address:
@@ -162,7 +160,7 @@ def verify(tx: Transaction, relying_party: SigningContext) -> None:
         return
     scheme = _scheme_of(tx)
     _check_key_length(scheme, tx.public_key)
-    scheme.verify(tx.public_key, tx.signing_hash, scheme.parse(tx.signature), relying_party)
+    scheme.verify(tx.public_key, tx.signing_hash, tx.signature, relying_party)
 
 
 def check_public_key(scheme: int, public_key: bytes) -> None:
@@ -236,20 +234,23 @@ def _verify_p256(public_key: bytes, message: bytes, signature: bytes) -> None:
         ) from None
 
 
-def _verify_es256(public_key: bytes, signing_hash: bytes, parsed: ParsedSignature, _: SigningContext) -> None:
-    assert isinstance(parsed, bytes)  # noqa: S101 (the type checker's: `parse` of the same entry made it)
-    _verify_p256(public_key, signing_hash, parsed)
+def _verify_es256(public_key: bytes, signing_hash: bytes, signature: bytes, _: SigningContext) -> None:
+    _verify_p256(public_key, signing_hash, _parse_p256(signature))
 
 
 # ---- Ed25519: scheme 2
 
 
+@lru_cache(maxsize=4_096)
+def _load_ed25519_key(public_key: bytes) -> VerifyKey:
+    # Refuses non-canonical points, points of small order and points outside the prime-order group.
+    if not crypto_core_ed25519_is_valid_point(public_key):
+        raise SignatureRefused("signature.key_not_a_point", "the key is no point of prime order", public_key)
+    return VerifyKey(public_key)
+
+
 def _check_ed25519_key(public_key: bytes) -> None:
-    # y must be below the field prime; libsodium refuses the rest (points of small order) when it verifies.
-    if int.from_bytes(public_key, "little") & ((1 << 255) - 1) >= (1 << 255) - 19:
-        raise SignatureRefused(
-            "signature.key_not_a_point", "the key is not a canonical Ed25519 point", public_key
-        )
+    _load_ed25519_key(public_key)
 
 
 def _parse_ed25519(signature: bytes) -> bytes:
@@ -260,20 +261,18 @@ def _parse_ed25519(signature: bytes) -> bytes:
     return signature
 
 
-def _verify_ed25519(
-    public_key: bytes, signing_hash: bytes, parsed: ParsedSignature, _: SigningContext
-) -> None:
-    assert isinstance(parsed, bytes)  # noqa: S101 (the type checker's: `parse` of the same entry made it)
-    verify_ed25519(public_key, signing_hash, parsed)
+def _verify_ed25519(public_key: bytes, signing_hash: bytes, signature: bytes, _: SigningContext) -> None:
+    verify_ed25519(public_key, signing_hash, signature)
 
 
 def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> None:
     """RFC 8032 with libsodium's strictness; also for validators' votes. Raises SignatureRefused."""
-    _check_ed25519_key(public_key)
+    if len(public_key) != 32:
+        raise SignatureRefused("signature.key_length", "an Ed25519 key has 32 bytes", len(public_key), 32)
     _parse_ed25519(signature)
     try:
-        VerifyKey(public_key).verify(message, signature)
-    except (CryptoError, ValueError):
+        _load_ed25519_key(public_key).verify(message, signature)
+    except BadSignatureError:
         raise SignatureRefused(
             "signature.does_not_verify", "the signature is not of this key and message"
         ) from None
@@ -283,8 +282,7 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> None:
 
 
 def decode_assertion(signature: bytes) -> WebAuthnAssertion:
-    """The signature field of scheme 1. Raises SignatureRefused signature.not_assertion and the P-256 forms.
-    """
+    """Parse the signature field of scheme 1. Raises SignatureRefused: signature.not_assertion and P-256 forms."""
     try:
         _, start, end = rlp_outer_list(signature, 0)
         items = rlp_split(signature, start, end, 4)
@@ -306,15 +304,17 @@ def client_data_prefix(signing_hash: bytes) -> bytes:
 
 
 def _verify_webauthn(
-    public_key: bytes, signing_hash: bytes, parsed: ParsedSignature, context: SigningContext
+    public_key: bytes, signing_hash: bytes, signature: bytes, context: SigningContext
 ) -> None:
-    assert isinstance(parsed, WebAuthnAssertion)  # noqa: S101 (the type checker's: `parse` of the same entry
-    made it) _check_authenticator_data(parsed.authenticator_data, context) origin =
-    _origin_of(parsed.client_data, signing_hash) if not context.allows_origin(origin):
+    assertion = decode_assertion(signature)
+    _check_authenticator_data(assertion.authenticator_data, context)
+    origin = _origin_of(assertion.client_data, signing_hash)
+    if not context.allows_origin(origin):
         raise SignatureRefused(
             "signature.origin", "the relying party does not list this origin", origin.decode()
         )
-    _verify_p256(public_key, parsed.authenticator_data + sha256(parsed.client_data), parsed.signature)
+    message = assertion.authenticator_data + sha256(assertion.client_data)
+    _verify_p256(public_key, message, assertion.signature)
 
 
 def _check_authenticator_data(data: bytes, context: SigningContext) -> None:
@@ -380,5 +380,4 @@ SCHEMES: Final[Mapping[int, Scheme]] = MappingProxyType(
         )
     }
 )
-"""Every scheme that this program can verify; the rules in force price them, and a price of 0 turns one off.
-"""
+"""Every scheme this program can verify; the rules in force price them, and a price of 0 turns one off."""
