@@ -1,0 +1,146 @@
+"""JSON-RPC over HTTP: one POST, one answer. A raw ASGI application, because every microsecond is paid per
+call.
+
+A refusal before JSON-RPC (host, origin, token, size) is an HTTP status with `{"error": {code, message, got,
+expected}}`. There are no CORS headers but for listed origins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import orjson
+
+from node.chain.errors import ShelianError
+from node.rpc.access import AccessRefused
+from node.rpc.config import RpcConfig
+from node.rpc.dispatch import Dispatcher
+from node.rpc.gate import Gate
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_BODY_SECONDS: Final = 15.0
+_JSON: Final = (b"content-type", b"application/json")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+class HttpRefused(ShelianError):
+    """Not a JSON-RPC request at all. `status` is the HTTP status."""
+
+    def __init__(self, status: int, code: str, message: str, got: object, expected: object) -> None:
+        super().__init__(code, message, got, expected)
+        self.status = status
+
+
+class HttpEndpoint:
+    """The ASGI application for `http` scopes."""
+
+    def __init__(self, dispatcher: Dispatcher, gate: Gate, config: RpcConfig) -> None:
+        self._dispatcher = dispatcher
+        self._gate = gate
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = decode_headers(scope)
+        extra = self._cors(headers.get("origin"))
+        try:
+            check_path(scope)
+            method = scope["method"]
+            if method == "OPTIONS" and extra:
+                await _answer(send, 204, b"", extra)
+                return
+            if method != "POST":
+                raise HttpRefused(405, "rpc.http_method", "JSON-RPC is POSTed", method, "POST")
+            caller = self._gate.admit(headers, scope.get("client"))
+            check_content_type(headers.get("content-type"))
+            body = await self._read(headers, receive)
+        except (HttpRefused, AccessRefused) as error:
+            await _answer(send, error.status, refusal_body(error), (*extra, *refusal_headers(error)))
+            return
+        answer = await self._dispatcher.answer(body, caller)
+        await _answer(send, 200 if answer else 204, answer, extra)
+
+    async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
+        """The body, given up as soon as it is known to be too large or too slow."""
+        most = self._config.limits.body_bytes
+        declared = headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > most:
+            raise HttpRefused(413, "rpc.body_too_large", "the body is too large", int(declared), most)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            return self._check_size(body, most)
+        parts = [body]
+        size = len(body)
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                while message.get("more_body", False):
+                    message = await receive()
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    self._check_size(parts[-1], most - size + len(parts[-1]))
+        except TimeoutError:
+            raise HttpRefused(
+                408, "rpc.body_too_slow", "the body did not come in time", size, _BODY_SECONDS
+            ) from None
+        return b"".join(parts)
+
+    def _check_size(self, body: bytes, room: int) -> bytes:
+        if len(body) > room:
+            limit = self._config.limits.body_bytes
+            raise HttpRefused(413, "rpc.body_too_large", "the body is too large", f"> {limit}", limit)
+        return body
+
+    def _cors(self, origin: str | None) -> tuple[tuple[bytes, bytes], ...]:
+        if origin is None or origin not in self._config.allowed_origins:
+            return ()
+        return (
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-allow-headers", b"content-type, authorization"),
+            (b"access-control-allow-methods", b"POST"),
+            (b"vary", b"origin"),
+        )
+
+
+def decode_headers(scope: Scope) -> dict[str, str]:
+    """Headers by lower-case name. A name that comes twice keeps both values, which no check then accepts."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def check_path(scope: Scope) -> None:
+    if scope["path"] not in ("/", ""):
+        raise HttpRefused(404, "rpc.path", "JSON-RPC is at /", scope["path"][:100], "/")
+
+
+def check_content_type(value: str | None) -> None:
+    """A page of another origin cannot send this type without asking first."""
+    if (value or "").partition(";")[0].strip().lower() != "application/json":
+        raise HttpRefused(415, "rpc.content_type", "JSON-RPC is application/json", value, "application/json")
+
+
+def refusal_body(error: ShelianError) -> bytes:
+    return orjson.dumps({"error": error.as_dict()})
+
+
+def refusal_headers(error: HttpRefused | AccessRefused) -> tuple[tuple[bytes, bytes], ...]:
+    if error.status == 401:
+        return ((b"www-authenticate", b'Bearer realm="shelian"'),)
+    if error.status == 405:
+        return ((b"allow", b"POST"),)
+    # What is left of a body that was not read would be taken for the next request.
+    return ((b"connection", b"close"),) if error.status in (408, 413) else ()
+
+
+async def _answer(send: Send, status: int, body: bytes, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+    headers = [_JSON, _NO_STORE, (b"content-length", b"%d" % len(body)), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

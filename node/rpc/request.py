@@ -1,0 +1,127 @@
+"""A request body being answered, and who asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from node.chain.transaction import Address
+from node.ledger import LedgerSnapshot
+from node.rpc.access import Scope
+from node.rpc.backend import Backend
+from node.rpc.errors import REFUSED, REVERTED, RpcError, rpc_error
+from node.rpc.parameters import BlockSelector
+from node.rpc.rate import Bucket
+
+if TYPE_CHECKING:
+    from node.rpc.service import Service
+    from node.rpc.subscriptions import Connection
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: `name` is the token's, or the address where there are no tokens."""
+
+    name: str
+    scope: Scope
+    buckets: tuple[Bucket, ...]
+    connection: Connection | None = None
+    """The WebSocket connection that can carry notifications; None over HTTP."""
+
+    def take(self, cost: float) -> float:
+        """Seconds to wait before a call of this cost may be made; 0.0 if it may be made now."""
+        now = time.monotonic()
+        return max(bucket.take(cost, now) for bucket in self.buckets)
+
+    def check_contracts(self, contracts: frozenset[Address] | None) -> None:
+        """Raises RpcError if the scope names contracts and one of these is not among them (None: any
+        contract).
+        """
+        allowed = self.scope.contracts
+        if allowed is None or (contracts is not None and contracts and contracts <= allowed):
+            return
+        got = "any contract" if not contracts else sorted(contracts - allowed)
+        raise rpc_error(
+            REFUSED, "rpc.scope_contract", "the token does not open this contract", got, sorted(allowed)
+        )
+
+
+class Request:
+    """One body: every read it makes is of one height, whatever is committed meanwhile."""
+
+    __slots__ = ("_running", "_snapshot", "caller", "in_batch", "node", "service", "should_stop")
+
+    def __init__(self, service: Service, caller: Caller, in_batch: bool = False) -> None:
+        self.service = service
+        self.node: Backend = service.backend
+        self.caller = caller
+        self.in_batch = in_batch
+        self.should_stop: Callable[[], bool] = lambda: False
+        """Asked by long work in a worker thread; true when the time is over."""
+        self._snapshot: LedgerSnapshot | None = None
+        self._running: Future[Any] | None = None
+
+    @property
+    def ledger(self) -> LedgerSnapshot:
+        """The snapshot, taken when first asked for."""
+        if self._snapshot is None:
+            self._snapshot = self.node.snapshot()
+        return self._snapshot
+
+    async def work(self, function: Callable[..., T], *parameters: object) -> T:
+        """`function(self, *parameters)` in a worker thread, under the time limit."""
+        _ = self.ledger
+
+        def run(should_stop: Callable[[], bool]) -> T:
+            self.should_stop = should_stop
+            return function(self, *parameters)
+
+        return await self.service.workers.run(run, self._started)
+
+    def stop_if_late(self) -> None:
+        """Raises RpcError `rpc.timeout` in long work whose time is over."""
+        if self.should_stop():
+            raise self.service.workers.timeout()
+
+    def release(self) -> None:
+        """Give the snapshot back, after the last work that reads it has ended."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is None:
+            return
+        if self._running is None or self._running.done():
+            snapshot.close()
+        else:
+            self._running.add_done_callback(lambda done: snapshot.close())
+
+    def height_of(self, selector: BlockSelector) -> int | None:
+        """The height a selector means in this snapshot; None if there is no such block."""
+        ledger = self.ledger
+        if selector.tag is not None:
+            return 0 if selector.tag == "earliest" else ledger.tip.height
+        if selector.height is not None:
+            return selector.height if selector.height <= ledger.tip.height else None
+        assert selector.hash is not None  # noqa: S101 - for the type checker; a selector has one of the three
+        return ledger.height_of(selector.hash)
+
+    def require_height(self, selector: BlockSelector) -> int:
+        """Like `height_of`. Raises RpcError `rpc.unknown_block`."""
+        height = self.height_of(selector)
+        if height is None:
+            got = selector.height if selector.hash is None else selector.hash
+            raise rpc_error(REFUSED, "rpc.unknown_block", "header not found", got, self.ledger.tip.height)
+        return height
+
+    def _started(self, future: Future[Any]) -> None:
+        self._running = future
+
+
+def reverted(output: bytes, reason: str) -> RpcError:
+    """Number 3 with the revert data, as clients expect it."""
+    return RpcError(
+        REVERTED, f"execution reverted: {reason}" if reason else "execution reverted", "0x" + output.hex()
+    )

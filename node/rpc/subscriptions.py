@@ -1,0 +1,235 @@
+"""What the node announces: WebSocket subscriptions, and callers that wait for a receipt.
+
+The node's listeners may be called from any thread; they only wake the hub, which works in the event loop. For
+every committed height, in order, a head is built once and a block's logs are read once, whoever is
+subscribed. A reader that does not keep up is disconnected: its messages are bounded, nobody else waits for
+it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+import orjson
+import structlog
+
+from node.chain.errors import ShelianError
+from node.ledger import LedgerSnapshot
+from node.rpc.backend import Backend
+from node.rpc.blocks import header_of, logs_of_block
+from node.rpc.errors import limited
+from node.rpc.parameters import LogFilter
+from node.rpc.roots import RootCache
+
+_log = structlog.get_logger("rpc")
+
+
+class Topic(Enum):
+    HEADS = "newHeads"
+    LOGS = "logs"
+    PENDING = "newPendingTransactions"
+
+
+@dataclass(slots=True)
+class Subscription:
+    identity: str
+    topic: Topic
+    connection: Connection
+    query: LogFilter | None = None
+
+
+@dataclass(slots=True)
+class Connection:
+    """One WebSocket connection: what it subscribed to, and the messages it has not been sent yet."""
+
+    most_subscriptions: int
+    most_messages: int
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    outbox: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+    is_overrun: bool = False
+
+    def send(self, message: bytes) -> None:
+        """Queue a message; a connection whose queue is full is given up, its queue emptied."""
+        if self.is_overrun:
+            return
+        if self.outbox.qsize() >= self.most_messages:
+            self.is_overrun = True
+            while not self.outbox.empty():
+                self.outbox.get_nowait()
+            self.outbox.put_nowait(None)
+            return
+        self.outbox.put_nowait(message)
+
+    def notify(self, identity: str, result: object) -> None:
+        self.send(
+            orjson.dumps(
+                {
+                    "jsonrpc": "2.0",
+                    "method": "eth_subscription",
+                    "params": {"subscription": identity, "result": result},
+                }
+            )
+        )
+
+
+class Hub:
+    """Turns commits and admitted transactions into notifications."""
+
+    def __init__(self, backend: Backend, roots: RootCache) -> None:
+        self._backend = backend
+        self._roots = roots
+        self._subscriptions: dict[Topic, dict[str, Subscription]] = {topic: {} for topic in Topic}
+        self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
+        self._committed = asyncio.Event()
+        self._published = 0
+        self._task: asyncio.Task[None] | None = None
+        self._endings: list[Callable[[], None]] = []
+        self.on_pending: list[Callable[[bytes], None]] = []
+        """Called in the event loop with the hash of every transaction that the pool takes."""
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        with self._backend.snapshot() as ledger:
+            self._published = ledger.tip.height
+        self._endings = [
+            self._backend.on_commit(lambda height: _call_soon(loop, self._committed.set)),
+            self._backend.on_pending(lambda hash: _call_soon(loop, lambda: self._announce_pending(hash))),
+        ]
+        self._task = asyncio.create_task(self._publish())
+
+    async def stop(self) -> None:
+        for end in self._endings:
+            end()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for futures in self._waiting.values():
+            for future in futures:
+                future.cancel()
+
+    # ---- subscriptions
+
+    def subscribe(self, connection: Connection, topic: Topic, query: LogFilter | None) -> str:
+        """Raises RpcError `rpc.too_many_subscriptions`."""
+        if len(connection.subscriptions) >= connection.most_subscriptions:
+            raise limited(
+                "rpc.too_many_subscriptions",
+                "unsubscribe first",
+                len(connection.subscriptions),
+                connection.most_subscriptions,
+            )
+        identity = "0x" + secrets.token_hex(16)
+        subscription = Subscription(identity, topic, connection, query)
+        connection.subscriptions[identity] = self._subscriptions[topic][identity] = subscription
+        return identity
+
+    def unsubscribe(self, connection: Connection, identity: str) -> bool:
+        subscription = connection.subscriptions.pop(identity, None)
+        if subscription is None:
+            return False
+        del self._subscriptions[subscription.topic][identity]
+        return True
+
+    def drop(self, connection: Connection) -> None:
+        """Forget everything a closed connection had subscribed to."""
+        for identity in list(connection.subscriptions):
+            self.unsubscribe(connection, identity)
+
+    # ---- receipts waited for
+
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    async def wait_for(self, transaction_hash: bytes, seconds: float) -> bool:
+        """Whether the transaction was in a block, or left the pool, before the time was over."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(transaction_hash, []).append(future)
+        try:
+            # It may have been committed before the future was there to be told.
+            self._committed.set()
+            await asyncio.wait_for(future, seconds)
+        except TimeoutError:
+            return False
+        finally:
+            futures = self._waiting.get(transaction_hash, [])
+            if future in futures:
+                futures.remove(future)
+            if not futures:
+                self._waiting.pop(transaction_hash, None)
+        return True
+
+    # ---- the loop
+
+    async def _publish(self) -> None:
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            try:
+                with self._backend.snapshot() as ledger:
+                    await self._publish_to(ledger)
+            except ShelianError:
+                # The database refused a read: calls will say so too; the next commit tries again.
+                _log.exception("rpc.publish")
+
+    async def _publish_to(self, ledger: LedgerSnapshot) -> None:
+        tip = ledger.tip.height
+        self._tell_waiting(ledger)
+        while self._published < tip:
+            heads = self._subscriptions[Topic.HEADS]
+            logs = self._subscriptions[Topic.LOGS]
+            if not heads and not logs:
+                self._published = tip
+                return
+            height = self._published + 1
+            if heads:
+                head = await asyncio.to_thread(header_of, ledger, self._roots, height)
+                for subscription in list(heads.values()):
+                    subscription.connection.notify(subscription.identity, head)
+            if logs:
+                entries = logs_of_block(ledger, height)
+                for subscription in list(logs.values()):
+                    assert subscription.query is not None  # noqa: S101 - for the type checker
+                    for log, entry in entries:
+                        if matches(subscription.query, log.address, log.topics):
+                            subscription.connection.notify(subscription.identity, entry)
+            self._published = height
+            await asyncio.sleep(0)
+
+    def _tell_waiting(self, ledger: LedgerSnapshot) -> None:
+        for transaction_hash, futures in list(self._waiting.items()):
+            if (
+                ledger.locate(transaction_hash) is not None
+                or self._backend.dropped(transaction_hash) is not None
+            ):
+                for future in futures:
+                    if not future.done():
+                        future.set_result(None)
+
+    def _announce_pending(self, transaction_hash: bytes) -> None:
+        for listener in self.on_pending:
+            listener(transaction_hash)
+        subscriptions = self._subscriptions[Topic.PENDING]
+        if subscriptions:
+            text = "0x" + transaction_hash.hex()
+            for subscription in list(subscriptions.values()):
+                subscription.connection.notify(subscription.identity, text)
+
+
+def matches(query: LogFilter, address: bytes, topics: tuple[bytes, ...]) -> bool:
+    """Whether a log has one of the addresses and, place by place, one of the topics asked for."""
+    if query.addresses and address not in query.addresses:
+        return False
+    # A place that takes anything also takes nothing.
+    if any(choice is not None for choice in query.topics[len(topics) :]):
+        return False
+    return all(choice is None or topic in choice for choice, topic in zip(query.topics, topics, strict=False))
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Run in the loop; nothing if the loop is closed already, as when the node stops."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(function)
