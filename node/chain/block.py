@@ -35,9 +35,7 @@ LIGHT_CLIENT_ATTACK: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Evidence of a validator's misbehaviour: `kind` DUPLICATE_VOTE or LIGHT_CLIENT_ATTACK, `encoded` as it
-    came.
-    """
+    """Evidence of a validator's misbehaviour, `encoded` as it came."""
 
     kind: int
     encoded: bytes

@@ -99,9 +99,7 @@ def sign_precommit(
 
 
 def commit_hash(commit: Commit) -> bytes:
-    """`last_commit_hash` of the next header: the Merkle root over the encoded signatures, and over nothing
-    else.
-    """
+    """`last_commit_hash` of the next header: the Merkle root over the encoded signatures only."""
     return merkle_root([encode_commit_signature(signature) for signature in commit.signatures])
 
 
@@ -139,9 +137,7 @@ def encode_commit(commit: Commit) -> bytes:
 
 
 def decode_commit(data: bytes) -> Commit:
-    """The commit that `data` is the only encoding of. Raises DecodeError: proto.*, commit.*,
-    header.bad_hash.
-    """
+    """The commit that `data` is the only encoding of. Raises DecodeError proto.*, commit.*, header.*."""
     fields = decode_proto(data, "commit", MAX_VALIDATORS + 3)
     commit = Commit(
         field_integer(fields, 1, "height"),

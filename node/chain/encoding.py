@@ -158,9 +158,7 @@ def encode_uvarint(value: int) -> bytes:
 
 
 def proto_integer(field: int, value: int) -> bytes:
-    """int32, int64, uint32, uint64, bool, enum: left out if 0; a negative number as 64-bit two's
-    complement.
-    """
+    """Any integer type or enum: left out if 0; a negative number as 64-bit two's complement."""
     return encode_uvarint(field << 3) + encode_uvarint(value & _MASK64) if value else b""
 
 

@@ -85,9 +85,7 @@ class GenesisRelyingParty:
 
 @dataclass(frozen=True, slots=True)
 class ConsensusParams:
-    """CometBFT's parameters of the same names; the consensus hash covers the two of the block. -1 = no
-    limit.
-    """
+    """CometBFT's parameters of these names; -1 = no limit. The consensus hash covers the block's two."""
 
     block_max_bytes: int
     block_max_gas: int
@@ -115,9 +113,7 @@ class GenesisCall:
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """A checked genesis file. `hash` and `evm_chain_id` are derived; `document` is the file without
-    evm_chain_id.
-    """
+    """A checked genesis file; the last three fields are derived from it."""
 
     chain_name: str
     purpose: str

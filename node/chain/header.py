@@ -30,9 +30,7 @@ MAX_CHAIN_NAME_BYTES: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class BlockId:
-    """A block's header hash, and the root and number of the parts it is gossiped in. All empty: no block
-    (nil).
-    """
+    """A block's header hash, and the number and Merkle root of its parts. All empty: no block."""
 
     hash: bytes
     part_count: int
@@ -48,7 +46,7 @@ NIL_BLOCK_ID: Final = BlockId(b"", 0, b"")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`time_ns` in nanoseconds since the epoch; hashes of 32 bytes; docs/PROTOCOL.md says what each covers."""
+    """`time_ns` in nanoseconds since the epoch; hashes 32 bytes; docs/PROTOCOL.md says what each covers."""
 
     chain_name: str
     height: int

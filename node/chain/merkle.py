@@ -19,9 +19,7 @@ MAX_DEPTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class MerkleProof:
-    """That a leaf stands at `index` among `total`; `aunts` are the siblings from the leaf upwards, 32 bytes
-    each.
-    """
+    """That a leaf stands at `index` among `total`: `aunts` are the siblings from the leaf upwards."""
 
     index: int
     total: int

@@ -59,9 +59,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class TransactionResult:
-    """The deterministic part of CometBFT's ExecTxResult. `code` 0 = executed (reverted ones too), 1 =
-    undecodable.
-    """
+    """The deterministic part of CometBFT's ExecTxResult. Code 0 = executed (reverted ones too)."""
 
     code: int
     data: bytes

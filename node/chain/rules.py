@@ -54,9 +54,7 @@ _MAX_GAS: Final = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One row: the limits and prices in force from `activation_height` on. Gas in gas, `max_validity` in
-    seconds.
-    """
+    """One row: the limits and prices from `activation_height` on; `max_validity` in seconds."""
 
     version: int
     activation_height: int
@@ -73,9 +71,7 @@ class Rules:
     max_validity: int
     fork: int
     scheme_gas: tuple[int, ...]
-    """By scheme number, 8 entries; 0 turns a scheme off, except scheme 0, whose price Ethereum's rules
-    contain.
-    """
+    """By scheme number, 8 entries; 0 turns a scheme off (scheme 0 is priced by Ethereum's rules)."""
 
     def scheme_enabled(self, scheme: int) -> bool:
         """Whether the rules allow transactions signed in this scheme."""
@@ -196,7 +192,7 @@ def rules_at(height: int, current: Rules, read: Callable[[int], int]) -> Rules:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key's entry in IdentityRegistry: whose it is (16 bytes), how it signs, from when to when (seconds)."""
+    """An entry of IdentityRegistry: whose it is (16 bytes), how it signs, from when to when, in seconds."""
 
     identity: bytes
     domain: int
@@ -298,9 +294,7 @@ def decode_relying_party(word0: int, word1: int) -> RelyingParty | None:
 
 
 def is_localhost_origin(origin: bytes) -> bool:
-    """Exactly `http://localhost:PORT`, PORT 1 to 65535 without leading zeros: what LOCALHOST_ANY_PORT
-    allows.
-    """
+    """Exactly `http://localhost:PORT` with PORT 1 to 65535: what LOCALHOST_ANY_PORT allows."""
     prefix = b"http://localhost:"
     port = origin[len(prefix) :]
     return (
@@ -362,9 +356,7 @@ def rules_slots(version: int) -> tuple[int, int, int]:
 
 
 def validator_key_slot(index: int) -> int:
-    """In Consortium: the Ed25519 key at this index of the validator table (VALIDATOR_COUNT_SLOT holds how
-    many).
-    """
+    """In Consortium: the Ed25519 key at this index (VALIDATOR_COUNT_SLOT holds how many)."""
     return (_VALIDATOR_KEYS_START + index) % _WORD
 
 

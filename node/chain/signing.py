@@ -282,7 +282,7 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> None:
 
 
 def decode_assertion(signature: bytes) -> WebAuthnAssertion:
-    """Parse the signature field of scheme 1. Raises SignatureRefused: signature.not_assertion and P-256 forms."""
+    """The signature field of scheme 1. Raises SignatureRefused signature.*."""
     try:
         _, start, end = rlp_outer_list(signature, 0)
         items = rlp_split(signature, start, end, 4)

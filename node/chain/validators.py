@@ -58,9 +58,7 @@ def decode_validator(data: bytes) -> Validator:
 
 
 def validators_hash(validators: Sequence[Validator]) -> bytes:
-    """`validators_hash` of a header: the Merkle root over the encoded validators, which must be in
-    CometBFT's order.
-    """
+    """`validators_hash` of a header: the Merkle root over the validators, in CometBFT's order."""
     return merkle_root([encode_validator(validator) for validator in validators])
 
 
