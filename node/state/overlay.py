@@ -201,13 +201,14 @@ class _Seal:
     trie.
     """
 
-    __slots__ = ("_nodes", "_stale", "_view", "_wiped")
+    __slots__ = ("_nodes", "_slots", "_stale", "_view", "_wiped")
 
     def __init__(self, view: BaseView, wiped: Mapping[bytes, bool]) -> None:
         self._view = view
         self._wiped = wiped
         self._nodes: dict[bytes, bytes] = {}
         self._stale: list[bytes] = []
+        self._slots: dict[tuple[bytes, int], int] = {}
 
     def run(
         self,
@@ -217,65 +218,57 @@ class _Seal:
         below_slots: Mapping[bytes, Mapping[int, int]],
         codes: Mapping[bytes, bytes],
     ) -> StateChange:
-        changed_accounts: dict[bytes, Account | None] = {}
-        changed_slots: dict[tuple[bytes, int], int] = {}
+        changed: dict[bytes, Account | None] = {}
         changed_codes: dict[bytes, bytes] = {}
         for address in sorted(accounts.keys() | slots.keys()):
             below = below_accounts[address] if address in accounts else self._view.account(address)
             account = accounts.get(address, below)
             if account is below and address not in slots:
                 continue
-            now = slots.get(address, {}) if account is not None else {}
-            before = below_slots.get(address, {})
-            if address in self._wiped or account is None:
-                root, changes = self._rebuild_storage(address, below, now)
-            else:
-                root, changes = self._change_storage(address, below, now, before)
-            changed_slots.update(changes)
+            root = EMPTY_ROOT if below is None else below.storage_root
+            if account is None or address in self._wiped:
+                root = self._rebuild_storage(address, root, {} if account is None else slots[address])
+            elif address in slots:
+                root = self._change_storage(address, root, slots[address], below_slots[address])
             if account is not None:
                 account = account._replace(storage_root=root)
                 code = codes.get(account.code_hash)
                 if code and (below is None or below.code_hash != account.code_hash):
                     changed_codes[account.code_hash] = code
             if account != below:
-                changed_accounts[address] = account
+                changed[address] = account
         leaves = {
             account_key(address): None if account is None else encode_account(account)
-            for address, account in changed_accounts.items()
+            for address, account in changed.items()
         }
         root = self._update(b"", self._view.state_root, leaves)
-        return StateChange(
-            root, changed_accounts, changed_slots, changed_codes, self._nodes, tuple(self._stale)
-        )
+        return StateChange(root, changed, self._slots, changed_codes, self._nodes, tuple(self._stale))
 
     def _change_storage(
-        self, address: bytes, below: Account | None, now: Mapping[int, int], before: Mapping[int, int]
-    ) -> tuple[bytes, dict[tuple[bytes, int], int]]:
-        root = EMPTY_ROOT if below is None else below.storage_root
-        changed = {slot: value for slot, value in now.items() if value != before[slot]}
-        leaves = {
-            storage_key(slot): encode_storage(value) if value else None for slot, value in changed.items()
-        }
-        return self._update(address, root, leaves), {
-            (address, slot): value for slot, value in changed.items()
-        }
+        self, address: bytes, root: bytes, now: Mapping[int, int], below: Mapping[int, int]
+    ) -> bytes:
+        """The storage root after the slots that differ from below; `below` has every slot of `now`."""
+        leaves: dict[bytes, bytes | None] = {}
+        for slot, value in now.items():
+            if value != below[slot]:
+                self._slots[address, slot] = value
+                leaves[storage_key(slot)] = encode_storage(value) if value else None
+        return self._update(address, root, leaves)
 
-    def _rebuild_storage(
-        self, address: bytes, below: Account | None, now: Mapping[int, int]
-    ) -> tuple[bytes, dict[tuple[bytes, int], int]]:
-        """The storage of an account that lost all it had: what is there now is all there is."""
-        leaves = {storage_key(slot): encode_storage(value) for slot, value in now.items() if value}
-        root = EMPTY_ROOT if below is None else below.storage_root
-        old_nodes = set(trie.hashes(partial(self._view.load_node, address), root))
-        old_slots = dict(self._view.slots(address)) if root != EMPTY_ROOT else {}
-        change = trie.update(partial(self._view.load_node, address), EMPTY_ROOT, leaves)
+    def _rebuild_storage(self, address: bytes, root: bytes, now: Mapping[int, int]) -> bytes:
+        """The storage root of an account that lost all it had: what is there now is all there is."""
+        load = partial(self._view.load_node, address)
+        kept = {slot: value for slot, value in now.items() if value}
+        old = dict(self._view.slots(address)) if root != EMPTY_ROOT else {}
+        for slot in old.keys() | kept.keys():
+            if old.get(slot) != kept.get(slot):
+                self._slots[address, slot] = kept.get(slot, 0)
+        old_nodes = set(trie.hashes(load, root))
+        leaves = {storage_key(slot): encode_storage(value) for slot, value in kept.items()}
+        change = trie.update(load, EMPTY_ROOT, leaves)
         self._nodes |= {address + key: node for key, node in change.nodes.items() if key not in old_nodes}
         self._stale += [address + key for key in sorted(old_nodes - change.nodes.keys())]
-        rows = {(address, slot): 0 for slot in old_slots}
-        rows |= {(address, slot): value for slot, value in now.items() if value}
-        return change.root, {
-            (owner, slot): value for (owner, slot), value in rows.items() if old_slots.get(slot, 0) != value
-        }
+        return change.root
 
     def _update(self, owner: bytes, root: bytes, leaves: Mapping[bytes, bytes | None]) -> bytes:
         change = trie.update(partial(self._view.load_node, owner), root, leaves)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypeVar
 import plyvel
 
 from node.chain.errors import LedgerError
+from node.state.account import EMPTY_CODE_HASH
 from node.state.tables import CODES, NODES, Table
 
 K = TypeVar("K")
@@ -185,6 +186,8 @@ class DatabaseSnapshot:
 
         LedgerError `state.code_missing`.
         """
+        if code_hash == EMPTY_CODE_HASH:
+            return b""
         code = self._caches.codes.get(code_hash)
         if code is None:
             code = self.get_raw(CODES.prefix + code_hash)
