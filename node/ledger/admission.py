@@ -1,0 +1,300 @@
+"""Whether a transaction may be in a block: the one function that `check`, `process` and `finalize` share.
+
+What is checked, in this order, each with its own code:
+
+ 1. `decode`: type, size, one form of the bytes          tx.*, rlp.*
+ 2. size by the rules in force                            tx.too_large
+ 3. chain id                                              tx.wrong_chain
+ 4. 0x49: number of calls, `valid_until`                  tx.too_many_calls, tx.expired, tx.valid_too_long
+ 5. the scheme has a price, initcode is not too large,    tx.scheme_off, tx.initcode_too_large,
+    gas limit between intrinsic gas and cap               tx.gas_above_cap, tx.gas_below_intrinsic
+ 6. form of key and signature; the sender                 signature.*
+ 7. the sender's credential                               sender.unknown, .suspended, .revoked,
+                                                          .not_yet_valid, .expired, .wrong_scheme
+ 8. its relying party                                     relying_party.unknown, .not_in_force
+ 9. the signature, under that relying party               signature.*
+10. what is called                                        call.not_deployer, call.not_callable,
+                                                          tx.value_not_zero
+11. the sender is no contract (EIP-3607); the nonce       sender.is_contract, tx.nonce_too_low
+
+The state read is whatever view is given: the tip for `check`, the parent state for `process`, the state as
+the block has changed it so far for `finalize`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from node.chain.encoding import keccak256
+from node.chain.errors import DecodeError, Refusal, SignatureRefused
+from node.chain.rules import (
+    CONSORTIUM,
+    DOMAIN_STAFF,
+    IDENTITY_REGISTRY,
+    STATUS_ACTIVE,
+    STATUS_SUSPENDED,
+    Credential,
+    RelyingParty,
+    Rules,
+    callable_slot,
+    credential_slots,
+    decode_credential,
+    decode_relying_party,
+    deployer_slot,
+    is_localhost_origin,
+    origin_slot,
+    relying_party_slots,
+)
+from node.chain.signing import SECP256K1, SigningContext, check_form, sender_of, verify
+from node.chain.transaction import Address, ImiTransaction, Transaction, decode
+from node.execution.gas import MAX_INITCODE_BYTES, intrinsic_gas
+from node.state.account import EMPTY_CODE_HASH
+from node.state.views import StateView
+
+CACHE_BYTES: Final = 8 << 20
+"""Decoded transactions kept, in bytes of each of two generations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A transaction that may be in a block. `identity` is the 16 bytes its sender's credential names."""
+
+    transaction: Transaction
+    sender: Address
+    identity: bytes
+    domain: int
+    gas_limit: int
+    intrinsic_gas: int
+
+    @property
+    def is_staff(self) -> bool:
+        return self.domain == DOMAIN_STAFF
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a transaction is admitted into: the state, the rules, the block's height and time (seconds)."""
+
+    view: StateView
+    rules: Rules
+    height: int
+    now: int
+
+
+@dataclass(slots=True)
+class Known:
+    """A decoded transaction, its sender once known, and under what its signature has been verified."""
+
+    transaction: Transaction
+    sender: Address | None = None
+    verified: tuple[bytes, bool, bytes | None] | None = None
+    """(rp id hash, whether backed-up keys are allowed, the origin that was asked about)."""
+
+
+class Admission:
+    """Admission on one chain. Threads may share it.
+
+    Decoding and signatures do not depend on the state (but for the relying party), so what was found is
+    remembered for a bounded number of bytes: a transaction is verified once between `check` and `finalize`.
+    """
+
+    def __init__(self, chain_id: int, is_demo: bool) -> None:
+        self._chain_id = chain_id
+        self._is_demo = is_demo
+        self._young: dict[bytes, Known] = {}
+        self._old: dict[bytes, Known] = {}
+        self._young_bytes = 0
+
+    def decode(self, raw: bytes) -> Known:
+        """The transaction in `raw`, decoded once. Raises DecodeError."""
+        known = self._young.get(raw)
+        if known is None:
+            known = self._old.get(raw) or Known(decode(raw))
+            self._remember(known)
+        return known
+
+    def admit(self, raw: bytes, around: Surroundings) -> Admitted:
+        """The transaction in `raw`, if it may be in the block. Raises DecodeError, SignatureRefused,
+        Refusal.
+        """
+        if len(raw) > around.rules.max_transaction_bytes:
+            raise DecodeError(
+                "tx.too_large", "the transaction is too large", len(raw), around.rules.max_transaction_bytes
+            )
+        return self.admit_known(self.decode(raw), around)
+
+    def admit_known(self, known: Known, around: Surroundings) -> Admitted:
+        """Steps 2 to 11 for a decoded transaction. Raises SignatureRefused, Refusal."""
+        tx, rules = known.transaction, around.rules
+        self._check_envelope(tx, around)
+        intrinsic = _check_gas(tx, rules)
+        sender = self.sender_of(known)
+        credential = _credential(around.view, sender)
+        _check_credential(credential, tx, sender, around.now)
+        party = _relying_party(around.view, credential)
+        if not party.in_force(around.height):
+            raise Refusal(
+                "relying_party.not_in_force",
+                "the relying party of this credential is not in force at this height",
+                around.height,
+                [party.from_height, party.until_height],
+            )
+        self._verify(known, around.view, credential, party)
+        _check_calls(tx, around.view, sender, credential, party)
+        account = around.view.account(sender)
+        if account is not None:
+            if account.code_hash != EMPTY_CODE_HASH:
+                raise Refusal("sender.is_contract", "an address with code cannot send (EIP-3607)", sender)
+            if tx.nonce < account.nonce:
+                raise Refusal("tx.nonce_too_low", "the nonce has been used already", tx.nonce, account.nonce)
+        return Admitted(tx, sender, credential.identity, credential.domain, tx.gas_limit, intrinsic)
+
+    def sender_of(self, known: Known) -> Address:
+        """Step 6. Raises SignatureRefused."""
+        if known.sender is None:
+            check_form(known.transaction)
+            known.sender = sender_of(known.transaction)
+        return known.sender
+
+    def is_signed(self, known: Known, view: StateView) -> bool:
+        """Whether the signature holds for this chain, whatever the credential's status and times are now."""
+        tx = known.transaction
+        if tx.chain_id != self._chain_id:
+            return False
+        try:
+            credential = _credential(view, self.sender_of(known))
+            self._verify(known, view, credential, _relying_party(view, credential))
+        except (SignatureRefused, Refusal):
+            return False
+        return True
+
+    def _remember(self, known: Known) -> None:
+        raw = known.transaction.raw
+        if self._young_bytes > CACHE_BYTES:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young[raw] = known
+        self._young_bytes += len(raw) + 512
+
+    def _check_envelope(self, tx: Transaction, around: Surroundings) -> None:
+        rules = around.rules
+        if len(tx.raw) > rules.max_transaction_bytes:
+            raise Refusal(
+                "tx.too_large", "the transaction is too large", len(tx.raw), rules.max_transaction_bytes
+            )
+        if tx.chain_id != self._chain_id:
+            raise Refusal("tx.wrong_chain", "signed for another chain", tx.chain_id, self._chain_id)
+        if isinstance(tx, ImiTransaction):
+            if len(tx.calls) > rules.max_calls:
+                raise Refusal("tx.too_many_calls", "too many calls", len(tx.calls), rules.max_calls)
+            if tx.valid_until <= around.now:
+                raise Refusal("tx.expired", "valid_until has passed", tx.valid_until, f"> {around.now}")
+            if tx.valid_until > around.now + rules.max_validity:
+                raise Refusal(
+                    "tx.valid_too_long",
+                    "valid_until is too far ahead",
+                    tx.valid_until,
+                    f"<= {around.now + rules.max_validity}",
+                )
+
+    def _verify(self, known: Known, view: StateView, credential: Credential, party: RelyingParty) -> None:
+        tx = known.transaction
+        if not isinstance(tx, ImiTransaction):
+            return  # types 0-2: recovering the sender verified the signature
+        allow_backup = credential.domain != DOMAIN_STAFF
+        asked: list[bytes] = []
+
+        def allows_origin(origin: bytes) -> bool:
+            asked.append(origin)
+            return self._allows_origin(view, credential.relying_party, party, origin)
+
+        if known.verified is not None:
+            rp_id_hash, allowed_backup, origin = known.verified
+            if (rp_id_hash, allowed_backup) == (party.rp_id_hash, allow_backup) and (
+                origin is None or allows_origin(origin)
+            ):
+                return
+        verify(tx, SigningContext(party.rp_id_hash, allows_origin, allow_backup))
+        known.verified = (party.rp_id_hash, allow_backup, asked[-1] if asked else None)
+
+    def _allows_origin(
+        self, view: StateView, relying_party: bytes, party: RelyingParty, origin: bytes
+    ) -> bool:
+        if party.localhost_any_port and self._is_demo and is_localhost_origin(origin):
+            return True
+        return view.storage(CONSORTIUM, origin_slot(relying_party, keccak256(origin))) != 0
+
+
+def _check_gas(tx: Transaction, rules: Rules) -> int:
+    if isinstance(tx, ImiTransaction):
+        if not rules.scheme_enabled(tx.scheme):
+            enabled = [scheme for scheme, gas in enumerate(rules.scheme_gas) if gas]
+            raise Refusal("tx.scheme_off", "the rules in force do not allow this scheme", tx.scheme, enabled)
+    elif tx.to is None and len(tx.data) > MAX_INITCODE_BYTES:
+        raise Refusal("tx.initcode_too_large", "initcode is too large", len(tx.data), MAX_INITCODE_BYTES)
+    if tx.gas_limit > rules.transaction_gas:
+        raise Refusal("tx.gas_above_cap", "the gas limit is too high", tx.gas_limit, rules.transaction_gas)
+    intrinsic = intrinsic_gas(tx, rules)
+    if tx.gas_limit < intrinsic:
+        raise Refusal(
+            "tx.gas_below_intrinsic", "the gas limit is below the intrinsic gas", tx.gas_limit, intrinsic
+        )
+    return intrinsic
+
+
+def _credential(view: StateView, sender: Address) -> Credential:
+    first, second = credential_slots(sender)
+    word = view.storage(IDENTITY_REGISTRY, first)
+    credential = decode_credential(word, view.storage(IDENTITY_REGISTRY, second)) if word else None
+    if credential is None:
+        raise Refusal("sender.unknown", "no credential is registered for this key", sender)
+    return credential
+
+
+def _check_credential(credential: Credential, tx: Transaction, sender: Address, now: int) -> None:
+    if credential.status == STATUS_SUSPENDED:
+        raise Refusal("sender.suspended", "the credential is suspended", sender)
+    if credential.status != STATUS_ACTIVE:
+        raise Refusal("sender.revoked", "the credential is revoked", sender)
+    if now < credential.valid_from:
+        raise Refusal(
+            "sender.not_yet_valid", "the credential is not valid yet", now, f">= {credential.valid_from}"
+        )
+    if not credential.in_time(now):
+        raise Refusal("sender.expired", "the credential has expired", now, f"< {credential.valid_until}")
+    scheme = tx.scheme if isinstance(tx, ImiTransaction) else SECP256K1
+    if credential.scheme != scheme:
+        raise Refusal("sender.wrong_scheme", "the credential is of another scheme", scheme, credential.scheme)
+
+
+def _relying_party(view: StateView, credential: Credential) -> RelyingParty:
+    first, second = relying_party_slots(credential.relying_party)
+    party = decode_relying_party(view.storage(CONSORTIUM, first), view.storage(CONSORTIUM, second))
+    if party is None:
+        raise Refusal(
+            "relying_party.unknown", "the credential's relying party is not there", credential.relying_party
+        )
+    return party
+
+
+def _check_calls(
+    tx: Transaction, view: StateView, sender: Address, credential: Credential, party: RelyingParty
+) -> None:
+    if isinstance(tx, ImiTransaction):
+        targets = {call.to: None for call in tx.calls}
+    elif tx.to is not None:
+        targets = {tx.to: None}
+    else:
+        targets = {}
+        if not view.storage(CONSORTIUM, deployer_slot(sender)):
+            raise Refusal("call.not_deployer", "this account may not create contracts", sender)
+    if not party.any_contract:
+        for target in targets:
+            if not view.storage(CONSORTIUM, callable_slot(credential.relying_party, target)):
+                raise Refusal(
+                    "call.not_callable",
+                    "the relying party of this credential may not call this contract",
+                    target,
+                )
+    if not isinstance(tx, ImiTransaction) and tx.value:
+        raise Refusal("tx.value_not_zero", "there is no money on this ledger", tx.value, 0)

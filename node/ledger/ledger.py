@@ -1,0 +1,390 @@
+"""One data directory: opening it, and moving it from block to block."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from node.chain.commit import Commit, encode_commit
+from node.chain.errors import BlockRejected, GenesisError, LedgerError
+from node.chain.genesis import Genesis, decode_genesis, encode_genesis
+from node.chain.header import Header, encode_header, header_hash
+from node.chain.receipt import results_hash
+from node.chain.rules import CONSORTIUM, Rules, rules_at
+from node.chain.validators import Validator, apply_updates
+from node.execution import Executor, PyEvmExecutor
+from node.ledger.admission import Admission, Admitted, Surroundings
+from node.ledger.blocks import DecidedBlock, FinalizedBlock, Tip
+from node.ledger.finalize import Parent, finalize_block
+from node.ledger.genesis_state import build_genesis_state, genesis_validators
+from node.ledger.proposal import check_transactions, choose_transactions
+from node.ledger.snapshot import LedgerSnapshot, Pinned
+from node.state import blocks as stored
+from node.state.blocks import BlockRecord, StoredValidator
+from node.state.database import Batch, Database
+from node.state.nodes import EMPTY_ROOT
+from node.state.overlay import add_state_change
+from node.state.views import FlatView
+
+STEPS: Final = ("commit.begin", "write.begin", "write.done", "commit.published")
+"""Names given to `on_step` by a commit, in order. The two in the middle are the database's own."""
+
+Listener = Callable[[FinalizedBlock], None]
+OnStep = Callable[[str], None]
+
+
+class Ledger:
+    """See the package. Make one with `create` or `open`; `close` it."""
+
+    def __init__(
+        self, database: Database, genesis: Genesis, tip: Tip, executor: Executor, on_step: OnStep | None
+    ) -> None:
+        """Only for `create` and `open`."""
+        self.genesis = genesis
+        self.executor = executor
+        self._database = database
+        self._on_step = on_step
+        self._admission = Admission(genesis.evm_chain_id, genesis.is_demo)
+        self._pinned = Pinned(database, tip, genesis.evm_chain_id)
+        self._swap = threading.Lock()
+        self._listeners: list[Listener] = []
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        genesis: Genesis,
+        *,
+        executor: Executor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Self:
+        """Make a data directory that holds the genesis state.
+
+        Raises GenesisError genesis.call_failed, genesis.rules_differ, genesis.validators_differ; LedgerError
+        state.*.
+        """
+        evm = executor or PyEvmExecutor()
+        database = Database.create(path, on_step)
+        try:
+            _write_genesis(database, genesis, evm)
+            return cls(database, genesis, _load_tip(database, genesis), evm, on_step)
+        except BaseException:
+            database.close()
+            raise
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        genesis: Genesis | None = None,
+        *,
+        executor: Executor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Self:
+        """Open a data directory; with `genesis`, only if it is of that chain.
+
+        Raises LedgerError ledger.other_chain, ledger.no_genesis, state.*.
+        """
+        database = Database.open(path, on_step)
+        try:
+            kept = _load_genesis(database)
+            if genesis is not None and genesis.hash != kept.hash:
+                raise LedgerError(
+                    "ledger.other_chain", "the data directory is of another chain", kept.hash, genesis.hash
+                )
+            return cls(database, kept, _load_tip(database, kept), executor or PyEvmExecutor(), on_step)
+        except BaseException:
+            database.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database under it; snapshots still held raise from now on. May be called again."""
+        self._database.close()
+
+    # Reading
+
+    @property
+    def tip(self) -> Tip:
+        return self._pinned.tip
+
+    @property
+    def rules(self) -> Rules:
+        """In force for the block after the tip."""
+        return self._pinned.tip.rules
+
+    def snapshot(self) -> LedgerSnapshot:
+        """Everything as of the tip, pinned. Close it."""
+        while True:
+            pinned = self._pinned
+            if pinned.acquire():
+                return LedgerSnapshot(pinned)
+
+    def add_listener(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after every commit, in the committing thread; the returned function ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # From transaction to block
+
+    def check(self, raw: bytes, now_ns: int) -> Admitted:
+        """Whether the transaction is admissible on the tip at the caller's time. A nonce gap is no reason
+        against it.
+
+        Raises DecodeError, SignatureRefused, Refusal: see `node.ledger.admission`.
+        """
+        with self.snapshot() as snapshot:
+            tip = snapshot.tip
+            around = Surroundings(snapshot.state(), tip.rules, tip.height + 1, now_ns // 1_000_000_000)
+            return self._admission.admit(raw, around)
+
+    def prepare(
+        self, candidates: Iterable[Admitted], height: int, time_ns: int, max_bytes: int
+    ) -> tuple[bytes, ...]:
+        """Those of the candidates, in their order, that the block can hold; `max_bytes` counts them as
+        encoded in it.
+        """
+        return choose_transactions(candidates, self._around(height, time_ns), self._admission, max_bytes)
+
+    def process(self, transactions: Sequence[bytes], height: int, time_ns: int) -> None:
+        """Whether a proposed block may be voted for, by its parent's state; it is not executed.
+
+        Raises BlockRejected block.height, block.time, block.transaction (got: index, and the refusal).
+        """
+        tip = self.tip
+        if height != tip.height + 1:
+            raise BlockRejected("block.height", "the block does not follow the tip", height, tip.height + 1)
+        if time_ns < tip.time_ns:
+            raise BlockRejected("block.time", "the block's time is before the tip's", time_ns, tip.time_ns)
+        check_transactions(transactions, self._around(height, time_ns), self._admission)
+
+    def finalize(self, block: DecidedBlock) -> FinalizedBlock:
+        """Execute a decided block on the tip. Total: nothing in the block makes it raise. Nothing is written.
+
+        Raises LedgerError ledger.not_next when it does not follow the tip, state.* when the database cannot
+        be read.
+        """
+        tip = self.tip
+        if block.height != tip.height + 1:
+            raise LedgerError(
+                "ledger.not_next", "the block does not follow the tip", block.height, tip.height + 1
+            )
+        parent = Parent(self._pinned.flat, tip.rules, _validators(tip.next_validators))
+        return finalize_block(
+            parent, block, self._admission, self.executor, self.genesis.evm_chain_id, self.genesis.rules
+        )
+
+    def commit(
+        self,
+        finalized: FinalizedBlock,
+        header: Header | None = None,
+        commit: Commit | None = None,
+        last_commit: Commit | None = None,
+    ) -> None:
+        """Write a finalized block in one synced batch; then the tip moves; then the listeners run.
+
+        `commit` is the one seen for this block, `last_commit` the one this block carries for the block
+        before.
+        Raises LedgerError ledger.not_next, ledger.wrong_header, state.* (and the tip has not moved).
+        """
+        self._step(STEPS[0])
+        tip = self.tip
+        block = finalized.block
+        if (block.height, finalized.parent_app_hash) != (tip.height + 1, tip.app_hash):
+            raise LedgerError(
+                "ledger.not_next", "this block was finalized on another tip", block.height, tip.height + 1
+            )
+        if header is not None:
+            _require_header_of(header, block.height, block.hash)
+        next_tip = _next_tip(tip, finalized)
+        batch = Batch()
+        add_state_change(batch, block.height, finalized.change)
+        stored.add_block(
+            batch,
+            _record(finalized),
+            block.transactions,
+            finalized.receipts,
+            finalized.logs,
+            None if header is None else encode_header(header),
+        )
+        if last_commit is not None and tip.height:
+            stored.add_commit(batch, tip.height, encode_commit(last_commit))
+        if commit is not None:
+            stored.add_seen_commit(batch, block.height, encode_commit(commit))
+        if finalized.validator_updates:
+            stored.add_validators(batch, block.height + 2, next_tip.next_validators)
+        stored.add_tip(batch, next_tip)
+        self._database.write(batch)
+        self._publish(next_tip)
+        self._step(STEPS[3])
+        for listener in tuple(self._listeners):
+            listener(finalized)
+
+    def save_header(self, header: Header, last_commit: Commit | None = None) -> None:
+        """Keep the header of a committed block, and the commit it carries, where they came later than the
+        block.
+
+        Raises LedgerError ledger.unknown_height, ledger.wrong_header, state.*.
+        """
+        with self.snapshot() as snapshot:
+            record = snapshot.block(header.height)
+        if record is None or header.height == 0:
+            raise LedgerError(
+                "ledger.unknown_height", "there is no such block", header.height, self.tip.height
+            )
+        _require_header_of(header, record.height, record.hash)
+        batch = Batch()
+        stored.add_header(batch, header.height, encode_header(header))
+        if last_commit is not None and header.height > 1:
+            stored.add_commit(batch, header.height - 1, encode_commit(last_commit))
+        self._database.write(batch)
+        self._publish(self.tip)
+
+    def _around(self, height: int, time_ns: int) -> Surroundings:
+        return Surroundings(self._pinned.flat, self.tip.rules, height, time_ns // 1_000_000_000)
+
+    def _publish(self, tip: Tip) -> None:
+        with self._swap:
+            old, self._pinned = self._pinned, Pinned(self._database, tip, self.genesis.evm_chain_id)
+        old.release()
+
+    def _step(self, name: str) -> None:
+        if self._on_step is not None:
+            self._on_step(name)
+
+
+def _require_header_of(header: Header, height: int, block_hash: bytes) -> None:
+    got = header_hash(header)
+    if header.height != height or got != block_hash:
+        raise LedgerError("ledger.wrong_header", "the header is of another block", got, block_hash)
+
+
+def _next_tip(tip: Tip, finalized: FinalizedBlock) -> Tip:
+    block = finalized.block
+    next_validators = tip.next_validators
+    if finalized.validator_updates:
+        updated = apply_updates(_validators(tip.next_validators), finalized.validator_updates)
+        next_validators = _stored(updated)
+    return Tip(
+        height=block.height,
+        block_hash=block.hash,
+        time_ns=block.time_ns,
+        app_hash=finalized.app_hash,
+        last_results_hash=finalized.results_hash,
+        genesis_hash=tip.genesis_hash,
+        validators=tip.next_validators,
+        next_validators=next_validators,
+        rules=finalized.rules,
+    )
+
+
+def _record(finalized: FinalizedBlock) -> BlockRecord:
+    block = finalized.block
+    return BlockRecord(
+        height=block.height,
+        hash=block.hash,
+        time_ns=block.time_ns,
+        proposer_address=block.proposer_address,
+        state_root=finalized.app_hash,
+        results_hash=finalized.results_hash,
+        rules_version=finalized.block_rules.version,
+        gas_limit=finalized.block_rules.block_gas,
+        gas_used=finalized.gas_used,
+        logs_bloom=finalized.logs_bloom,
+        transaction_count=len(block.transactions),
+        size=sum(len(raw) for raw in block.transactions),
+    )
+
+
+def _write_genesis(database: Database, genesis: Genesis, executor: Executor) -> None:
+    """The state of height 0, its record (whose hash is the genesis hash), the validators of height 1, the
+    tip.
+    """
+    with database.snapshot() as reads:
+        change = build_genesis_state(genesis, FlatView(reads, EMPTY_ROOT), executor)
+    no_results = results_hash(())
+    validators = _stored(genesis_validators(genesis))
+    batch = Batch()
+    stored.add_genesis(batch, encode_genesis(genesis))
+    add_state_change(batch, 0, change)
+    record = BlockRecord(
+        height=0,
+        hash=genesis.hash,
+        time_ns=genesis.genesis_time_ns,
+        proposer_address=bytes(20),
+        state_root=change.state_root,
+        results_hash=no_results,
+        rules_version=genesis.rules.version,
+        gas_limit=genesis.rules.block_gas,
+        gas_used=0,
+        logs_bloom=bytes(256),
+        transaction_count=0,
+        size=0,
+    )
+    stored.add_block(batch, record, (), (), ())
+    stored.add_validators(batch, 1, validators)
+    stored.add_tip(
+        batch,
+        stored.Tip(
+            height=0,
+            block_hash=b"",
+            time_ns=genesis.genesis_time_ns,
+            app_hash=change.state_root,
+            last_results_hash=no_results,
+            genesis_hash=genesis.hash,
+            validators=validators,
+            next_validators=validators,
+        ),
+    )
+    database.write(batch)
+
+
+def _load_genesis(database: Database) -> Genesis:
+    with database.snapshot() as reads:
+        raw = stored.load_genesis(reads)
+    if raw is None:
+        raise LedgerError("ledger.no_genesis", "the data directory holds no genesis", str(database.path))
+    try:
+        return decode_genesis(raw)
+    except GenesisError as error:
+        raise LedgerError("ledger.no_genesis", error.message, error.got, error.expected) from error
+
+
+def _load_tip(database: Database, genesis: Genesis) -> Tip:
+    with database.snapshot() as reads:
+        tip = stored.load_tip(reads)
+        if tip is None:
+            raise LedgerError(
+                "ledger.no_genesis", "the data directory was never finished", str(database.path)
+            )
+        view = FlatView(reads, tip.app_hash)
+        rules = rules_at(tip.height + 1, genesis.rules, lambda slot: view.storage(CONSORTIUM, slot))
+    return Tip(
+        tip.height,
+        tip.block_hash,
+        tip.time_ns,
+        tip.app_hash,
+        tip.last_results_hash,
+        tip.genesis_hash,
+        tip.validators,
+        tip.next_validators,
+        rules,
+    )
+
+
+def _validators(validators: Iterable[StoredValidator]) -> tuple[Validator, ...]:
+    return tuple(Validator(validator.public_key, validator.power) for validator in validators)
+
+
+def _stored(validators: Iterable[Validator]) -> tuple[StoredValidator, ...]:
+    return tuple(StoredValidator(validator.public_key, validator.power) for validator in validators)

@@ -1,0 +1,169 @@
+"""Reading a ledger at one height, whatever is committed meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from node.chain.errors import LedgerError
+from node.chain.rules import Rules
+from node.chain.transaction import Address
+from node.execution import BlockContext
+from node.ledger.blocks import Tip
+from node.state import blocks, logs
+from node.state.blocks import BlockRecord, StoredReceipt, StoredValidator
+from node.state.database import Database
+from node.state.logs import LogPage, LogQuery
+from node.state.snapshot import DatabaseSnapshot
+from node.state.tables import Position
+from node.state.views import FlatView, StateView, TrieView, prove_account
+
+
+class Pinned:
+    """One database snapshot and its tip, shared by everybody who reads at that height, closed by the last
+    one.
+    """
+
+    def __init__(self, database: Database, tip: Tip, chain_id: int) -> None:
+        self.reads = database.snapshot()
+        self.tip = tip
+        self.chain_id = chain_id
+        self.flat = FlatView(self.reads, tip.app_hash)
+        self._users = 1
+        self._lock = threading.Lock()
+
+    def acquire(self) -> bool:
+        """Count one more reader; False if the last one has gone already."""
+        with self._lock:
+            if self._users == 0:
+                return False
+            self._users += 1
+            return True
+
+    def release(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._users == 0
+        if last:
+            self.reads.close()
+
+
+class LedgerSnapshot:
+    """The ledger at the height of `tip`. A context manager; close it, or LevelDB keeps old rows for it.
+
+    Heights run from 0, the genesis state, to the tip's. Reads raise LedgerError `state.*` when the database
+    is damaged or closed.
+    """
+
+    def __init__(self, pinned: Pinned) -> None:
+        """Takes over one count of `pinned`."""
+        self._pinned = pinned
+        self._reads: DatabaseSnapshot = pinned.reads
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """May be called again."""
+        if not self._closed:
+            self._closed = True
+            self._pinned.release()
+
+    @property
+    def tip(self) -> Tip:
+        return self._pinned.tip
+
+    @property
+    def rules(self) -> Rules:
+        """In force for the block after the tip."""
+        return self._pinned.tip.rules
+
+    def state(self, height: int | None = None) -> StateView:
+        """The state after the block of `height`; at the tip without a height.
+
+        Raises LedgerError ledger.unknown_height. Reading the view raises state.trie_node_missing for a height
+        whose state is not held any more.
+        """
+        if height is None or height == self.tip.height:
+            return self._pinned.flat
+        return TrieView(self._reads, self._record(height).state_root)
+
+    def context(self, height: int | None = None) -> BlockContext:
+        """What a call at `height` sees of the block. Raises LedgerError ledger.unknown_height."""
+        record = self._record(self.tip.height if height is None else height)
+        return BlockContext(
+            record.height, record.time_ns // 1_000_000_000, record.gas_limit, self._pinned.chain_id
+        )
+
+    def account_proof(
+        self, address: Address, slots: Sequence[int], height: int | None = None
+    ) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, ...], ...]]:
+        """Trie nodes, root first, of the account and of each slot. Raises LedgerError
+        ledger.unknown_height.
+        """
+        root = self._record(self.tip.height if height is None else height).state_root
+        proof = prove_account(self._reads, root, address, slots)
+        return proof.nodes, tuple(slot.nodes for slot in proof.storage)
+
+    def block(self, height: int) -> BlockRecord | None:
+        return blocks.load_block(self._reads, height)
+
+    def height_of(self, block_hash: bytes) -> int | None:
+        return blocks.height_of(self._reads, block_hash)
+
+    def transactions(self, height: int) -> tuple[bytes, ...]:
+        return blocks.load_transactions(self._reads, height)
+
+    def transaction(self, height: int, index: int) -> bytes | None:
+        return blocks.load_transaction(self._reads, height, index)
+
+    def receipts(self, height: int) -> tuple[StoredReceipt, ...]:
+        return blocks.load_receipts(self._reads, height)
+
+    def receipt(self, height: int, index: int) -> StoredReceipt | None:
+        return blocks.load_receipt(self._reads, height, index)
+
+    def locate(self, transaction_hash: bytes) -> tuple[int, int] | None:
+        """(height, index)"""
+        return blocks.locate(self._reads, transaction_hash)
+
+    def transactions_of(
+        self, sender: Address, before: tuple[int, int] | None = None, limit: int = 100
+    ) -> tuple[tuple[int, int], ...]:
+        """Places (height, index) of a sender's transactions, newest first, those before the place
+        `before`.
+        """
+        return blocks.transactions_of(self._reads, sender, before, limit)
+
+    def logs(
+        self, query: LogQuery, *, after: Position | None = None, limit: int = 10_000, max_rows: int = 200_000
+    ) -> LogPage:
+        return logs.query_logs(self._reads, query, after=after, limit=limit, max_rows=max_rows)
+
+    def header(self, height: int) -> bytes | None:
+        """The encoded header, if it is known."""
+        return blocks.load_header(self._reads, height)
+
+    def commit(self, height: int) -> bytes | None:
+        """The encoded commit for `height`: the one the next block carries, or for the tip the one that was
+        seen.
+        """
+        return blocks.load_commit(self._reads, height)
+
+    def validators(self, height: int) -> tuple[StoredValidator, ...]:
+        """Those who sign `height`, which may be up to two above the tip's."""
+        return blocks.load_validators(self._reads, height)
+
+    def _record(self, height: int) -> BlockRecord:
+        record = self.block(height) if height >= 0 else None
+        if record is None:
+            raise LedgerError("ledger.unknown_height", "there is no such block", height, self.tip.height)
+        return record
