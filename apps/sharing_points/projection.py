@@ -20,7 +20,7 @@ from typing import Final
 from apps.node_client import Log
 from apps.sharing_points.rules import OrderState
 from contracts.bindings import love_bank, sharing_orders
-from contracts.bindings.love_bank import Countersigned, CountersignatureRequested, CountersignatureWithdrawn
+from contracts.bindings.love_bank import CountersignatureRequested, CountersignatureWithdrawn, Countersigned
 from contracts.bindings.sharing_orders import (
     CheckedIn,
     NoShowRecorded,
