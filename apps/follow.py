@@ -20,7 +20,7 @@ import structlog
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from apps.node_client import Log, NodeClient, NodeError
+from apps.node_client import Log, NodeClient
 from node.chain.errors import ShelianError
 
 PAGE_BLOCKS = 2_000
@@ -131,7 +131,7 @@ class Follower:
             try:
                 self.catch_up()
                 pause = self._poll_s
-            except (NodeError, WrongChain) as error:
+            except ShelianError as error:
                 self._log.warning("round failed", code=error.code)
                 pause = min(pause * 2, MAX_PAUSE_S)
             self._wake.wait(pause)
