@@ -14,7 +14,7 @@ ADDRESS: Final = bytes.fromhex("0000000000000000000000000000000000005104")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48)"""
+    """(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48)"""
 
     senders: int
     recipients: int
@@ -25,10 +25,12 @@ class Rule:
     start: int
     flags: int
     replies: tuple[int, ...]
+    reply_amount: int
+    reply_unit: int
     effective_from: int
 
     def as_tuple(self) -> tuple[Any, ...]:
-        return (self.senders, self.recipients, self.copies, self.class_, self.amount, self.unit, self.start, self.flags, self.replies, self.effective_from,)
+        return (self.senders, self.recipients, self.copies, self.class_, self.amount, self.unit, self.start, self.flags, self.replies, self.reply_amount, self.reply_unit, self.effective_from,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,7 @@ def rule(code: int) -> Call:
 
 def decode_rule(data: bytes) -> Rule:
     """What rule returned."""
-    value: Rule = Rule(*decode_values(("(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48)",), data)[0])
+    value: Rule = Rule(*decode_values(("(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48)",), data)[0])
     return value
 
 
@@ -323,17 +325,17 @@ def set_organisation_kind(organisation: int, kind: int) -> Call:
 
 @dataclass(frozen=True, slots=True)
 class SetRuleArgs:
-    """setRule(uint16,(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48))"""
+    """setRule(uint16,(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48))"""
 
-    SELECTOR: ClassVar[bytes] = bytes.fromhex("374faf9f")
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("bb8b3095")
     FUNCTION: ClassVar[str] = "setRule"
     code: int
     rule: Rule
 
 
 def set_rule(code: int, rule: Rule) -> Call:
-    """setRule(uint16,(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48)), nonpayable."""
-    arguments = encode_arguments(("code", "rule"), ("uint16", "(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48)"), (code, rule.as_tuple(),))
+    """setRule(uint16,(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48)), nonpayable."""
+    arguments = encode_arguments(("code", "rule"), ("uint16", "(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48)"), (code, rule.as_tuple(),))
     return Call(ADDRESS, SetRuleArgs.SELECTOR + arguments)
 
 
@@ -616,16 +618,16 @@ class HolidaysSet:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """RuleSet(uint16,(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48))"""
+    """RuleSet(uint16,(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48))"""
 
-    TOPIC: ClassVar[bytes] = bytes.fromhex("d01be1374fb666db59978a546920742d2390ff700e17953f05d158c84f7ba685")
+    TOPIC: ClassVar[bytes] = bytes.fromhex("aa7d3570a0c2057100f2d61fab9ea790313d0c4bf530133e09499f9fa4821425")
     code: int
     rule: Rule
 
     @classmethod
     def decode(cls, log: Log) -> RuleSet:
         indexed, others = decode_log(
-            cls.TOPIC, ("uint16",), ("(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48)",), log
+            cls.TOPIC, ("uint16",), ("(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48)",), log
         )
         return cls(indexed[0], Rule(*others[0]))
 
@@ -697,7 +699,7 @@ def decode_call(data: bytes) -> tuple[str, CallArgs]:
         values = decode_values(("uint16", "uint8"), data[4:])
         return SetOrganisationKindArgs.FUNCTION, SetOrganisationKindArgs(values[0], values[1])
     if data[:4] == SetRuleArgs.SELECTOR:
-        values = decode_values(("uint16", "(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint48)"), data[4:])
+        values = decode_values(("uint16", "(uint16,uint16,uint16,uint8,uint16,uint8,uint8,uint8,uint16[4],uint16,uint8,uint48)"), data[4:])
         return SetRuleArgs.FUNCTION, SetRuleArgs(values[0], Rule(*values[1]))
     if data[:4] == SignForArgs.SELECTOR:
         values = decode_values(("bytes32", "bytes16"), data[4:])

@@ -26,6 +26,10 @@ interface ICorrectionDocuments is IAccess {
         uint8 flags;
         /// codes that may answer this one, the first is the one expected; 0 = none
         uint16[4] replies;
+        /// limit for the reply, counted from delivery; 0 = none
+        uint16 replyAmount;
+        /// as `unit`
+        uint8 replyUnit;
         /// unix seconds
         uint48 effectiveFrom;
     }
@@ -70,6 +74,7 @@ interface ICorrectionDocuments is IAccess {
     error RecipientNotAllowed(uint16 code, uint16 recipient, uint8 kind, uint16 allowedKinds);
     error CopyNotAllowed(uint16 code, uint16 recipient, uint8 kind, uint16 allowedKinds);
     error RecipientCount(uint256 recipients, uint256 copies, uint256 maximum);
+    /// @notice The recipient is named twice, or is the sender.
     error RecipientTwice(uint16 recipient);
     error ManifestInvalid(bytes32 got);
     error ManifestMismatch(bytes32 got, bytes32 expected);
