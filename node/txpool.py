@@ -1,0 +1,277 @@
+"""Transactions that wait for a block.
+
+Flow: `Ledger.check` admits a transaction, `add` keeps it, `ready` offers what can go into the next block,
+`committed` takes out what is in one and looks again at the rest.
+
+Rules:
+- one transaction for a sender and nonce: another one is refused as long as the first one is there;
+- what misses a nonce before it is held back until that comes, and not offered;
+- bounded in number, bytes, transactions of a sender and distance from the sender's nonce; the last quarter is
+  for the staff domain;
+- what expires, or is not admissible any more after a block that changed credentials or rules, is dropped, and
+  why is remembered for a while.
+
+Threads may share a pool. No clock: the caller says what time it is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from node.chain.errors import Refusal, ShelianError
+from node.chain.rules import CONSORTIUM, IDENTITY_REGISTRY
+from node.chain.transaction import Address, ImiTransaction
+from node.ledger import Admitted, FinalizedBlock, Ledger
+from node.ledger.proposal import encoded_size
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How much a pool holds; `max_age_s` in seconds; `remembered` reasons of dropped transactions."""
+
+    count: int = 50_000
+    bytes: int = 64 << 20
+    per_sender: int = 4_096
+    max_age_s: int = 86_400
+    remembered: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """`ready` transactions can go into the next block; `waiting` ones miss a nonce before them."""
+
+    ready: int
+    waiting: int
+    bytes: int
+
+
+@dataclass(slots=True)
+class _Sender:
+    """One sender's transactions by nonce. Those from `nonce` up to `end`, not included, are ready."""
+
+    nonce: int
+    end: int
+    transactions: dict[int, Admitted] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        self.end = self.nonce
+        while self.end in self.transactions:
+            self.end += 1
+
+
+class TransactionPool:
+    """See the module."""
+
+    def __init__(self, ledger: Ledger, limits: PoolLimits = PoolLimits()) -> None:
+        self._ledger = ledger
+        self._limits = limits
+        self._lock = threading.RLock()
+        self._senders: dict[Address, _Sender] = {}
+        self._by_hash: dict[bytes, Admitted] = {}
+        self._deadlines: list[tuple[int, bytes]] = []
+        self._bytes = 0
+        self._dropped: dict[bytes, Mapping[str, object]] = {}
+        self._offered: list[bytes] = []
+
+    def add(self, admitted: Admitted, now_ns: int) -> None:
+        """Keep an admitted transaction.
+
+        Raises Refusal: pool.known, pool.nonce_taken, tx.nonce_too_low (it is in a block by now),
+        pool.nonce_too_far, pool.sender_full, pool.full.
+        """
+        tx = admitted.transaction
+        with self._lock:
+            if tx.hash in self._by_hash:
+                raise Refusal("pool.known", "the transaction is in the pool already", tx.hash)
+            sender = self._senders.get(admitted.sender)
+            if sender is None:
+                nonce = self._account_nonce(admitted.sender)
+                sender = _Sender(nonce, nonce)
+            self._check_place(sender, admitted)
+            self._check_space(admitted)
+            self._check_fits(admitted)
+            self._senders[admitted.sender] = sender
+            sender.transactions[tx.nonce] = admitted
+            sender.settle()
+            self._by_hash[tx.hash] = admitted
+            self._bytes += len(tx.raw)
+            deadline = now_ns + self._limits.max_age_s * _SECOND_NS
+            if isinstance(tx, ImiTransaction):
+                deadline = min(deadline, tx.valid_until * _SECOND_NS)
+            heapq.heappush(self._deadlines, (deadline, tx.hash))
+            self._dropped.pop(tx.hash, None)
+
+    def ready(self, max_gas: int, max_bytes: int) -> Iterator[Admitted]:
+        """Candidates for the next block: in turn between senders, in nonce order of each.
+
+        Together they have at most `max_gas` and `max_bytes` (as encoded in a block); other domains than staff
+        leave the gas free that the rules keep for it.
+        """
+        with self._lock:
+            chosen = self._choose(max_gas, max_bytes, self._ledger.rules.correction_gas)
+            self._offered = [admitted.transaction.hash for admitted in chosen]
+            return iter(chosen)
+
+    def has_ready(self) -> bool:
+        with self._lock:
+            return any(sender.end > sender.nonce for sender in self._senders.values())
+
+    def pending_nonce(self, address: Address) -> int | None:
+        """The nonce after the sender's last ready transaction; None if none is ready."""
+        with self._lock:
+            sender = self._senders.get(address)
+            return sender.end if sender is not None and sender.end > sender.nonce else None
+
+    def pending(self, transaction_hash: bytes) -> Admitted | None:
+        """A transaction that waits, ready or not."""
+        return self._by_hash.get(transaction_hash)
+
+    def dropped(self, transaction_hash: bytes) -> Mapping[str, object] | None:
+        """Why a transaction left the pool without a block: `{code, message, got, expected}`, while
+        remembered.
+        """
+        return self._dropped.get(transaction_hash)
+
+    def status(self) -> PoolStatus:
+        with self._lock:
+            ready = sum(sender.end - sender.nonce for sender in self._senders.values())
+            return PoolStatus(ready, len(self._by_hash) - ready, self._bytes)
+
+    def expire(self, now_ns: int) -> None:
+        """Drop what is not valid any more at this time, or too old."""
+        with self._lock:
+            while self._deadlines and self._deadlines[0][0] <= now_ns:
+                _, transaction_hash = heapq.heappop(self._deadlines)
+                admitted = self._by_hash.get(transaction_hash)
+                if admitted is not None:
+                    self._drop(admitted, Refusal("tx.expired", "it waited too long for a block"))
+
+    def committed(self, finalized: FinalizedBlock) -> None:
+        """A block is on disk and is the ledger's tip: take out its transactions, look at the others again."""
+        with self._lock:
+            self._advance({receipt.sender for receipt in finalized.receipts})
+            self.expire(finalized.block.time_ns)
+            changed = finalized.change.accounts
+            rules_changed = finalized.rules != finalized.block_rules
+            if IDENTITY_REGISTRY in changed or CONSORTIUM in changed or rules_changed:
+                self._recheck(list(self._by_hash), finalized.block.time_ns)
+            else:
+                # Offered and not taken: there may be a reason that only a new check finds.
+                self._recheck(self._offered, finalized.block.time_ns)
+            self._offered = []
+
+    # All below: with the lock held
+
+    def _account_nonce(self, address: Address) -> int:
+        with self._ledger.snapshot() as snapshot:
+            account = snapshot.state().account(address)
+        return account.nonce if account else 0
+
+    def _check_place(self, sender: _Sender, admitted: Admitted) -> None:
+        nonce = admitted.transaction.nonce
+        if nonce < sender.nonce:
+            raise Refusal("tx.nonce_too_low", "the nonce has been used already", nonce, sender.nonce)
+        if nonce in sender.transactions:
+            raise Refusal(
+                "pool.nonce_taken",
+                "another transaction of this sender waits with this nonce",
+                nonce,
+                sender.end,
+            )
+        if nonce >= sender.nonce + self._limits.per_sender:
+            raise Refusal(
+                "pool.nonce_too_far",
+                "the nonce is too far ahead",
+                nonce,
+                f"< {sender.nonce + self._limits.per_sender}",
+            )
+        if len(sender.transactions) >= self._limits.per_sender:
+            raise Refusal(
+                "pool.sender_full",
+                "too many transactions of this sender wait",
+                len(sender.transactions),
+                self._limits.per_sender,
+            )
+
+    def _check_space(self, admitted: Admitted) -> None:
+        count, size = self._limits.count, self._limits.bytes
+        if not admitted.is_staff:
+            count, size = count * 3 // 4, size * 3 // 4
+        if len(self._by_hash) >= count:
+            raise Refusal("pool.full", "too many transactions wait", len(self._by_hash), count)
+        if self._bytes + len(admitted.transaction.raw) > size:
+            raise Refusal("pool.full", "too many bytes wait", self._bytes, size)
+
+    def _check_fits(self, admitted: Admitted) -> None:
+        """Not even an empty block has room for some: they would wait for ever."""
+        rules = self._ledger.rules
+        gas = min(rules.identity_gas, rules.block_gas - (0 if admitted.is_staff else rules.correction_gas))
+        size = self._ledger.genesis.consensus_params.block_max_bytes
+        if admitted.gas_limit > gas:
+            raise Refusal("pool.never_fits", "no block has room for this gas limit", admitted.gas_limit, gas)
+        if encoded_size(admitted.transaction.raw) > size:
+            got = encoded_size(admitted.transaction.raw)
+            raise Refusal("pool.never_fits", "no block has room for this size", got, size)
+
+    def _choose(self, max_gas: int, max_bytes: int, reserved_gas: int) -> list[Admitted]:
+        chosen: list[Admitted] = []
+        open_gas = max_gas - reserved_gas
+        turns = [(sender, sender.nonce) for sender in self._senders.values() if sender.end > sender.nonce]
+        while turns:
+            again = []
+            for sender, nonce in turns:
+                admitted = sender.transactions[nonce]
+                gas, size = admitted.gas_limit, encoded_size(admitted.transaction.raw)
+                if gas > max_gas or size > max_bytes or (not admitted.is_staff and gas > open_gas):
+                    continue  # no room for it: nor for what follows it
+                chosen.append(admitted)
+                max_gas -= gas
+                max_bytes -= size
+                if not admitted.is_staff:
+                    open_gas -= gas
+                if nonce + 1 < sender.end:
+                    again.append((sender, nonce + 1))
+            turns = again
+        return chosen
+
+    def _advance(self, addresses: set[Address]) -> None:
+        """Senders of a block go on to their new nonce, and to the end of the queue."""
+        for address in addresses & self._senders.keys():
+            sender = self._senders.pop(address)
+            sender.nonce = self._account_nonce(address)
+            for nonce in [nonce for nonce in sender.transactions if nonce < sender.nonce]:
+                self._forget(sender.transactions.pop(nonce))
+            sender.settle()
+            if sender.transactions:
+                self._senders[address] = sender
+
+    def _recheck(self, transaction_hashes: list[bytes], now_ns: int) -> None:
+        for transaction_hash in transaction_hashes:
+            admitted = self._by_hash.get(transaction_hash)
+            if admitted is None:
+                continue
+            try:
+                self._check_fits(self._ledger.check(admitted.transaction.raw, now_ns))
+            except ShelianError as error:
+                self._drop(admitted, error)
+
+    def _drop(self, admitted: Admitted, reason: ShelianError) -> None:
+        sender = self._senders[admitted.sender]
+        del sender.transactions[admitted.transaction.nonce]
+        sender.settle()
+        if not sender.transactions:
+            del self._senders[admitted.sender]
+        self._forget(admitted)
+        self._dropped[admitted.transaction.hash] = reason.as_dict()
+        if len(self._dropped) > self._limits.remembered:
+            del self._dropped[next(iter(self._dropped))]
+
+    def _forget(self, admitted: Admitted) -> None:
+        del self._by_hash[admitted.transaction.hash]
+        self._bytes -= len(admitted.transaction.raw)
