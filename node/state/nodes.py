@@ -59,6 +59,16 @@ def split_list(raw: bytes) -> list[bytes]:
     return items
 
 
+def split_node(raw: bytes) -> list[bytes]:
+    """The items of a node: 17 of a branch, 2 of a leaf or extension. LedgerError
+    `state.trie_node_malformed`.
+    """
+    items = split_list(raw)
+    if len(items) not in (2, 17):
+        raise malformed(raw)
+    return items
+
+
 def encode_list(payload: bytes) -> bytes:
     """The RLP list of items that are encoded and joined already."""
     length = len(payload)

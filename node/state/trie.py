@@ -24,7 +24,7 @@ from node.state.nodes import (
     encode_list,
     encode_path,
     malformed,
-    split_list,
+    split_node,
 )
 
 Load = Callable[[bytes], bytes]
@@ -76,16 +76,11 @@ def update(load: Load, root: bytes, changes: Mapping[bytes, bytes | None]) -> Tr
 def read(load: Load, root: bytes, key: bytes) -> bytes | None:
     """The value of `key`, or None."""
     path = key.hex()
-    position = 0
-    for node in _descend(load, root, path):
-        items = split_list(node)
-        if len(items) == 17:
-            position += 1
-        else:
+    for _, items, position in _descend(load, root, path):
+        if len(items) == 2:
             part, leaf = decode_path(items[0])
             if leaf:
                 return decode_string(items[1]) if path[position:] == part else None
-            position += len(part)
     return None
 
 
@@ -96,7 +91,7 @@ def prove(load: Load, root: bytes, key: bytes) -> tuple[bytes, ...]:
     listed; an empty trie has no nodes.
     """
     return tuple(
-        node for number, node in enumerate(_descend(load, root, key.hex())) if number == 0 or len(node) >= 32
+        node for node, _, position in _descend(load, root, key.hex()) if position == 0 or len(node) >= 32
     )
 
 
@@ -148,7 +143,7 @@ class _Update:
             if end != key_length:
                 raise malformed(reference)
             return self._change_leaf(path, node[1], items[low:high], depth)
-        if end >= key_length or not path:
+        if end >= key_length or not path or node[1] == EMPTY_REFERENCE:
             raise malformed(reference)
         return self._change_extension(path, node[1], items[low:high], depth)
 
@@ -238,27 +233,20 @@ class _Update:
 
     def _look(self, reference: bytes) -> list[bytes]:
         if reference[0] != 0xA0:
-            return _parse(reference)
+            return split_node(reference)
         node_hash = reference[1:]
-        return _parse(self.created.get(node_hash) or self._load(node_hash))
+        return split_node(self.created.get(node_hash) or self._load(node_hash))
 
     def _take(self, reference: bytes) -> list[bytes]:
         """The items of a node that is about to be replaced."""
         if reference[0] != 0xA0:
-            return _parse(reference)
+            return split_node(reference)
         node_hash = reference[1:]
         node = self.created.pop(node_hash, None)
         if node is None:
             node = self._load(node_hash)
             self.replaced[node_hash] = None
-        return _parse(node)
-
-
-def _parse(node: bytes) -> list[bytes]:
-    items = split_list(node)
-    if len(items) not in (2, 17):
-        raise malformed(node)
-    return items
+        return split_node(node)
 
 
 def _groups(items: Sequence[_Change], low: int, high: int, depth: int) -> Iterator[tuple[int, int, int]]:
@@ -285,14 +273,14 @@ def _follow(load: Load, reference: bytes) -> bytes:
     return reference
 
 
-def _descend(load: Load, root: bytes, path: str) -> Iterator[bytes]:
-    """The nodes from the root along `path`, as far as they go."""
+def _descend(load: Load, root: bytes, path: str) -> Iterator[tuple[bytes, list[bytes], int]]:
+    """The nodes from the root along `path`, as far as they go: (node, its items, path digits above it)."""
     reference = _root_reference(root)
     position = 0
     while reference != EMPTY_REFERENCE:
         node = _follow(load, reference)
-        yield node
-        items = _parse(node)
+        items = split_node(node)
+        yield node, items, position
         if len(items) == 17:
             if position >= len(path):
                 raise malformed(node)
@@ -302,7 +290,7 @@ def _descend(load: Load, root: bytes, path: str) -> Iterator[bytes]:
         part, leaf = decode_path(items[0])
         if leaf or not path.startswith(part, position):
             return
-        if not part:
+        if not part or items[1] == EMPTY_REFERENCE:
             raise malformed(node)
         position += len(part)
         reference = items[1]
@@ -311,7 +299,7 @@ def _descend(load: Load, root: bytes, path: str) -> Iterator[bytes]:
 def _walk_leaves(load: Load, reference: bytes, path: str) -> Iterator[tuple[str, bytes]]:
     if reference == EMPTY_REFERENCE:
         return
-    items = _parse(_follow(load, reference))
+    items = split_node(_follow(load, reference))
     if len(items) == 17:
         for digit, child in zip(_DIGITS, items, strict=False):
             yield from _walk_leaves(load, child, path + digit)
@@ -324,7 +312,7 @@ def _walk_leaves(load: Load, reference: bytes, path: str) -> Iterator[tuple[str,
 
 
 def _walk_hashes(load: Load, node: bytes) -> Iterator[bytes]:
-    items = _parse(node)
+    items = split_node(node)
     if len(items) == 2 and decode_path(items[0])[1]:
         return
     for child in items[:16] if len(items) == 17 else items[1:]:

@@ -315,7 +315,7 @@ class TestCrash:
             heights = heights_held(copy)
             assert heights == list(range(1, len(heights) + 1))
             lengths.add(len(heights))
-        assert lengths == set(range(9)) - {0} | ({0} & lengths)
+        assert lengths >= set(range(1, 9))
 
     def test_garbage_at_the_end_of_the_log_loses_the_last_block_only(self, tmp_path: Path) -> None:
         """What a power cut can leave: the file has its length, its last sectors were never written."""
