@@ -200,7 +200,7 @@ def run(state: State, request: CallRequest, value: int = 0, gas_price: int = 0) 
     nonce = accounts.get_nonce(sender)
     accounts.set_nonce(sender, nonce + 1)
     created = None if request.initcode is None else _contract_address(sender, nonce)
-    _warm_up(accounts, request, created)
+    _warm_up(accounts, request, created, state.coinbase)
     transaction = state.transaction_context_class(gas_price=gas_price, origin=sender)
     checkpoint = accounts.record()
     gas = request.gas - request.intrinsic_gas
@@ -259,9 +259,11 @@ def _apply(state: State, message: Message, transaction: Any) -> Any:
         return frame
 
 
-def _warm_up(accounts: AccountDatabase, request: CallRequest, created: Address | None) -> None:
+def _warm_up(
+    accounts: AccountDatabase, request: CallRequest, created: Address | None, coinbase: Address
+) -> None:
     accounts.mark_address_warm(request.sender)
-    accounts.mark_address_warm(COINBASE)
+    accounts.mark_address_warm(coinbase)
     if created is not None:
         accounts.mark_address_warm(created)
     for call in request.calls:
