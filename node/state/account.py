@@ -65,7 +65,7 @@ def decode_storage(raw: bytes | None) -> int:
     """The value of a storage trie's leaf; 0 for none. LedgerError `state.row_malformed`."""
     if raw is None:
         return 0
-    value = _integer(raw) if 0 < len(raw) <= 33 else 0
+    value = 0 if not raw or raw[0] >= 0xC0 or len(raw) > 33 else _integer(raw)
     if value == 0 or encode_storage(value) != raw:
         raise LedgerError("state.row_malformed", "not a storage value", raw)
     return value

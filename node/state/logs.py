@@ -181,16 +181,16 @@ def _plan(query: LogQuery) -> list[list[bytes]]:
     """The key prefixes of each criterion; all logs if there is none."""
     criteria: list[list[bytes]] = []
     addresses = sorted(query.addresses)
-    topics = [None if place is None else sorted(place) for place in query.topics]
-    first = topics[0] if topics else None
-    if addresses and first is not None and len(addresses) * len(first) <= _MAX_PAIRS:
+    topics = [sorted(place or ()) for place in query.topics]
+    first = topics[0] if topics else []
+    if addresses and first and len(addresses) * len(first) <= _MAX_PAIRS:
         prefix = LOGS_BY_ADDRESS_TOPIC.prefix
         criteria.append([prefix + address + topic for address in addresses for topic in first])
-        topics[0] = None
+        topics[0] = []
     elif addresses:
         criteria.append([LOGS_BY_ADDRESS.prefix + address for address in addresses])
     for place, alternatives in enumerate(topics):
-        if alternatives is not None:
+        if alternatives:
             prefix = LOGS_BY_TOPIC.prefix + bytes((place,))
             criteria.append([prefix + topic for topic in alternatives])
     return criteria or [[LOGS.prefix]]

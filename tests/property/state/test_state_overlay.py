@@ -114,7 +114,12 @@ class OverlayMachine(RuleBasedStateMachine):
         self.overlay = Overlay(FlatView(self.snapshot, self.root))
         self.marks: list[tuple[int, Model]] = []
 
-    @rule(address=addresses, nonce=st.sampled_from([0, 1, 127, 128, 300]), balance=values, code=st.sampled_from(CODES))
+    @rule(
+        address=addresses,
+        nonce=st.sampled_from([0, 1, 127, 128, 300]),
+        balance=values,
+        code=st.sampled_from(CODES),
+    )
     def set_account(self, address: bytes, nonce: int, balance: int, code: bytes) -> None:
         before = self.overlay.account(address)
         code_hash = self.overlay.add_code(code)
@@ -200,7 +205,7 @@ class OverlayMachine(RuleBasedStateMachine):
         self.live = (self.live - set(change.stale)) | change.nodes.keys()
         assert live_nodes(self.snapshot, self.root) == self.live
         assert set(self.snapshot.get(STALE, self.height) or ()) == set(change.stale)
-        flat_rows = {key: value for key, value in self.snapshot.scan(SLOTS)}
+        flat_rows = dict(self.snapshot.scan(SLOTS))
         assert flat_rows == {
             (address, slot): value
             for address, storage in self.model.storage.items()
@@ -243,7 +248,7 @@ class OverlayMachine(RuleBasedStateMachine):
 
 
 OverlayMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestOverlay = OverlayMachine.TestCase
 

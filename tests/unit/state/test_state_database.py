@@ -74,7 +74,8 @@ class TestOpening:
 
     def test_a_second_process_is_refused_and_told_the_path(self, tmp_path: Path) -> None:
         program = (
-            "import sys\nfrom node.state.database import Database\nfrom node.chain.errors import LedgerError\n"
+            "import sys\nfrom node.state.database import Database\n"
+            "from node.chain.errors import LedgerError\n"
             "try:\n    Database.open(sys.argv[1])\n"
             "except LedgerError as error:\n    print(error.code, error.got)\n"
         )
@@ -151,8 +152,16 @@ class TestReading:
                 assert places(prefix=encode_height(255), reverse=True) == [(255, 2), (255, 1), (255, 0)]
                 assert places(prefix=encode_height(3)) == []
                 assert places(start=encode_place((2, 1)), limit=3) == [(2, 1), (2, 2), (255, 0)]
-                assert places(start=encode_place((2, 1)), reverse=True) == [(2, 1), (2, 0), (1, 2), (1, 1), (1, 0)]
-                assert places(prefix=encode_height(2), start=encode_place((9, 0)), reverse=True, limit=1) == [(2, 2)]
+                assert places(start=encode_place((2, 1)), reverse=True) == [
+                    (2, 1),
+                    (2, 0),
+                    (1, 2),
+                    (1, 1),
+                    (1, 0),
+                ]
+                assert places(prefix=encode_height(2), start=encode_place((9, 0)), reverse=True, limit=1) == [
+                    (2, 2)
+                ]
                 assert places(prefix=encode_height(2), start=encode_place((1, 0))) == [(2, 0), (2, 1), (2, 2)]
                 assert places(limit=0) == []
 
@@ -180,7 +189,11 @@ class TestReading:
         content = bytearray(table.read_bytes())
         content[len(content) // 2] ^= 0x10
         table.write_bytes(content)
-        with pytest.raises(LedgerError) as caught, Database.open(path) as database, database.snapshot() as snapshot:
+        with (
+            pytest.raises(LedgerError) as caught,
+            Database.open(path) as database,
+            database.snapshot() as snapshot,
+        ):
             list(snapshot.scan(TRANSACTIONS))
         assert caught.value.code == "state.corrupt"
 
@@ -200,7 +213,7 @@ class TestWriting:
                 assert snapshot.get(META, b"b") == b"2"
 
     def test_a_full_disk_is_named_and_ends_writing_until_reopened(self, tmp_path: Path) -> None:
-        """The file size limit of the process stands for the full disk: the same failed write() reaches LevelDB."""
+        """The file size limit of a process stands for the full disk: the same failing write() in LevelDB."""
         program = (
             "import os, resource, sys\n"
             "from node.chain.errors import LedgerError\n"
