@@ -33,6 +33,7 @@ from node.chain.errors import LedgerError, ShelianError
 from node.chain.header import NIL_BLOCK_ID, BlockId, Header, consensus_hash, header_hash
 from node.chain.validators import Validator, validator_address, validators_hash
 from node.ledger import Admitted, DecidedBlock, FinalizedBlock, Ledger
+from node.state.blocks import StoredValidator
 
 _log = structlog.get_logger("network.embedded")
 _SECOND_NS = 1_000_000_000
@@ -155,7 +156,7 @@ class EmbeddedEngine:
         last_id, last_commit = self._last_commit(time_ns)
         ready = self._candidates.ready(rules.block_gas, params.block_max_bytes)
         transactions = ledger.prepare(ready, height, time_ns, params.block_max_bytes)
-        validators = tuple(Validator(v.public_key, v.power) for v in tip.validators)
+        validators = _validators(tip.validators)
         header = Header(
             chain_name=ledger.genesis.chain_name,
             height=height,
@@ -164,9 +165,7 @@ class EmbeddedEngine:
             last_commit_hash=commit_hash(last_commit),
             data_hash=data_hash(transactions),
             validators_hash=validators_hash(validators),
-            next_validators_hash=validators_hash(
-                tuple(Validator(v.public_key, v.power) for v in tip.next_validators)
-            ),
+            next_validators_hash=validators_hash(_validators(tip.next_validators)),
             consensus_hash=consensus_hash(params.block_max_bytes, params.block_max_gas),
             app_hash=tip.app_hash,
             last_results_hash=tip.last_results_hash,
@@ -206,7 +205,7 @@ class EmbeddedEngine:
                 expected="a ledger written by the embedded engine",
             )
         block_id = decode_commit(seen).block_id
-        validators = tuple(Validator(v.public_key, v.power) for v in signers)
+        validators = _validators(signers)
         return block_id, self._sign(height, block_id, time_ns, validators)
 
     def _sign(
@@ -225,3 +224,7 @@ class EmbeddedEngine:
         commit = Commit(height, 0, block_id, (signature,))
         verify_commit(chain, validators, block_id, height, commit)
         return commit
+
+
+def _validators(stored: Iterable[StoredValidator]) -> tuple[Validator, ...]:
+    return tuple(Validator(one.public_key, one.power) for one in stored)

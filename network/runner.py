@@ -1,0 +1,179 @@
+"""Composition root of a node: one ledger, one pool, one engine, one JSON-RPC server.
+
+Start: open the ledger (its directory is locked from then on) -> server listens -> engine thread.
+Stop: the server takes no more calls -> the engine finishes its block -> the ledger is closed.
+Nothing acknowledged can be lost on the way: what is acknowledged is on disk already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from network.embedded import EmbeddedEngine, Pace, ValidatorKey
+from network.engine import EngineStatus
+from node.chain.errors import LedgerError, Refusal
+from node.chain.genesis import Genesis
+from node.chain.transaction import Address
+from node.execution.executor import Executor
+from node.ledger import Admitted, FinalizedBlock, Ledger, LedgerSnapshot
+from node.rpc.backend import NodeStatus, PendingTransaction, PoolStatus
+from node.rpc.config import RpcConfig
+from node.rpc.server import RpcServer
+from node.txpool import PoolLimits, TransactionPool
+
+_log = structlog.get_logger("network.runner")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What one node runs with.
+
+    Attributes:
+        directory: of the ledger.
+        key: the machine's consensus key.
+        rpc: where and for whom JSON-RPC listens.
+        genesis: when given, the directory must be of that chain.
+        pace: when blocks come.
+        pool: how much may wait for a block.
+    """
+
+    directory: Path
+    key: ValidatorKey
+    rpc: RpcConfig = field(default_factory=RpcConfig)
+    genesis: Genesis | None = None
+    pace: Pace = field(default_factory=Pace)
+    pool: PoolLimits = field(default_factory=PoolLimits)
+
+
+class Node:
+    """A running node; what JSON-RPC sees of it (`node.rpc.backend.Backend`)."""
+
+    def __init__(self, config: NodeConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._clock_ns = clock_ns
+        self._ledger = Ledger.open(config.directory, config.genesis)
+        self._pool = TransactionPool(self._ledger, config.pool)
+        self._engine = EmbeddedEngine(self._ledger, self._pool, config.key, clock_ns, config.pace)
+        self._pending_listeners: list[Callable[[bytes], None]] = []
+        try:
+            self._server = RpcServer(self, config.rpc)
+        except BaseException:
+            self._ledger.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._ledger
+
+    def engine_status(self) -> EngineStatus:
+        return self._engine.status()
+
+    async def start(self) -> None:
+        """Make blocks and listen. Raises RefusedConfiguration `rpc.config.address`."""
+        try:
+            await self._server.start()
+        except BaseException:
+            self._ledger.close()
+            raise
+        self._engine.start()
+        tip = self._ledger.tip
+        _log.info("node started", url=self.url, height=tip.height, chain=self._ledger.genesis.chain_name)
+
+    async def stop(self) -> None:
+        await self._server.stop()
+        await asyncio.to_thread(self._engine.stop)
+        self._ledger.close()
+        _log.info("node stopped")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # ---- node.rpc.backend.Backend
+
+    @property
+    def genesis(self) -> Genesis:
+        return self._ledger.genesis
+
+    @property
+    def executor(self) -> Executor:
+        return self._ledger.executor
+
+    def snapshot(self) -> LedgerSnapshot:
+        return self._ledger.snapshot()
+
+    async def submit(self, raw: bytes) -> bytes:
+        """Check a transaction, put it into the pool, wake the engine. A known one gives its hash again.
+
+        Raises what `Ledger.check` and the pool refuse with, and LedgerError ``engine.stopped``.
+        """
+        failure = self._engine.status().failure
+        if failure is not None:
+            raise LedgerError(
+                "engine.stopped", "this node makes no blocks any more", failure, "a running engine"
+            )
+        now_ns = self._clock_ns()
+        admitted = self._ledger.check(raw, now_ns)
+        transaction_hash = admitted.transaction.hash
+        try:
+            self._pool.add(admitted, now_ns)
+        except Refusal as refusal:
+            if refusal.code == "pool.known":
+                return transaction_hash
+            raise
+        self._engine.wake()
+        for listener in tuple(self._pending_listeners):
+            listener(transaction_hash)
+        return transaction_hash
+
+    def pending_nonce(self, sender: Address) -> int | None:
+        return self._pool.pending_nonce(sender)
+
+    def pending(self, transaction_hash: bytes) -> PendingTransaction | None:
+        admitted = self._pool.pending(transaction_hash)
+        return None if admitted is None else _pending(admitted)
+
+    def dropped(self, transaction_hash: bytes) -> Mapping[str, object] | None:
+        return self._pool.dropped(transaction_hash)
+
+    def pool(self) -> PoolStatus:
+        status = self._pool.status()
+        return PoolStatus(status.ready, status.waiting, status.bytes)
+
+    def status(self) -> NodeStatus:
+        engine = self._engine.status()
+        return NodeStatus(engine.name, engine.running, engine.failure, engine.height, peers=0)
+
+    def now_ns(self) -> int:
+        return self._clock_ns()
+
+    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        def committed(finalized: FinalizedBlock) -> None:
+            listener(finalized.block.height)
+
+        return self._ledger.add_listener(committed)
+
+    def on_pending(self, listener: Callable[[bytes], None]) -> Callable[[], None]:
+        self._pending_listeners.append(listener)
+        return lambda: self._pending_listeners.remove(listener)
+
+
+def _pending(admitted: Admitted) -> PendingTransaction:
+    tx = admitted.transaction
+    return PendingTransaction(tx.raw, tx.hash, admitted.sender, tx.nonce, admitted.gas_limit)
