@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from trie import HexaryTrie
 
 from node.chain.encoding import keccak256
+from node.chain.proof import ProvenAccount, verify_account_proof, verify_storage_proof
 from node.state import trie
-from node.state.account import EMPTY_CODE_HASH, Account, account_key
+from node.state.account import Account
 from node.state.database import Batch, Database
 from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import Overlay, add_state_change
@@ -230,39 +231,18 @@ class OverlayMachine(RuleBasedStateMachine):
         address = data.draw(addresses)
         wanted = data.draw(st.lists(slots, max_size=3))
         proof = prove_account(self.snapshot, root, address, wanted)
-        if proof.nodes:
-            nodes = [rlp.decode(node) for node in proof.nodes]
-            leaf = HexaryTrie.get_from_proof(root, account_key(address), nodes)
-            assert bool(leaf) == (address in model.accounts)
-        else:
-            assert root == EMPTY_ROOT
+        proven = verify_account_proof(root, address, proof.nodes)
+        assert (proven is not None) == (address in model.accounts)
+        if proven is not None:
+            nonce, balance, code = model.accounts[address]
+            assert proven == ProvenAccount(nonce, balance, model.storage_root(address), keccak256(code))
         for storage in proof.storage:
             assert storage.value == model.slot(address, storage.slot)
-            if storage.nodes:
-                key = keccak256(storage.slot.to_bytes(32, "big"))
-                nodes = [rlp.decode(node) for node in storage.nodes]
-                leaf = HexaryTrie.get_from_proof(proof.account.storage_root, key, nodes)
-                assert leaf == (rlp.encode(storage.value) if storage.value else b"")
-            else:
-                assert proof.account.storage_root == EMPTY_ROOT
+            storage_root = proof.account.storage_root
+            assert verify_storage_proof(storage_root, storage.slot, storage.nodes) == storage.value
 
 
 OverlayMachine.TestCase.settings = settings(
     max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestOverlay = OverlayMachine.TestCase
-
-
-def test_flat_and_trie_views_agree_when_an_account_is_empty(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    with Database.create(tmp_path / "ledger") as database:
-        with database.snapshot() as before:
-            overlay = Overlay(FlatView(before, EMPTY_ROOT))
-            overlay.set_account(ADDRESSES[0], Account(0, 0, EMPTY_ROOT, EMPTY_CODE_HASH))
-            change = overlay.seal()
-        batch = Batch()
-        add_state_change(batch, 1, change)
-        database.write(batch)
-        with database.snapshot() as after:
-            flat = FlatView(after, change.state_root).account(ADDRESSES[0])
-            assert flat == TrieView(after, change.state_root).account(ADDRESSES[0])
-            assert flat == Account(0, 0, EMPTY_ROOT, EMPTY_CODE_HASH)
