@@ -7,11 +7,14 @@ over, and has a gas cap. Sender is whoever the caller says: nothing is signed an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eth_abi.abi import decode as decode_abi
 from eth_abi.exceptions import DecodingError
 
+from node.chain.errors import ShelianError
 from node.chain.rules import Rules
 from node.chain.transaction import Address, Call
 from node.execution import BlockContext, CallLimit, CallRequest, Execution
@@ -51,12 +54,13 @@ class ImiCalls:
 
 def call(request: Request, wanted: CallObject, block: BlockSelector, overrides: None) -> str:
     _check_contract(request, wanted)
-    execution = request.node.executor.call(
-        state_at(request, block),
-        context_at(request, block),
-        _call_request(wanted, request.service.config.limits.call_gas, intrinsic=0),
-        CallLimit(request.should_stop),
-    )
+    with _time_limit(request) as limit:
+        execution = request.node.executor.call(
+            state_at(request, block),
+            context_at(request, block),
+            _call_request(wanted, request.service.config.limits.call_gas, intrinsic=0),
+            limit,
+        )
     if not execution.success:
         raise _failed(execution)
     return data(execution.output)
@@ -142,12 +146,24 @@ def _call_request(wanted: CallObject, most_gas: int, intrinsic: int) -> CallRequ
 
 
 def _estimate(request: Request, block: BlockSelector, wanted: CallRequest) -> str:
-    found = request.node.executor.estimate(
-        state_at(request, block), context_at(request, block), wanted, CallLimit(request.should_stop)
-    )
+    with _time_limit(request) as limit:
+        found = request.node.executor.estimate(
+            state_at(request, block), context_at(request, block), wanted, limit
+        )
     if found.gas is None:
         raise _failed(found.execution)
     return hex(found.gas)
+
+
+@contextmanager
+def _time_limit(request: Request) -> Iterator[CallLimit]:
+    """The executor's limit; its way of saying that it stopped becomes ours. Raises RpcError `rpc.timeout`."""
+    try:
+        yield CallLimit(request.should_stop)
+    except ShelianError as error:
+        if error.code != "call.stopped":
+            raise
+        raise request.service.workers.timeout() from None
 
 
 def _failed(execution: Execution) -> RpcError:
