@@ -79,7 +79,7 @@ def check_upload(upload: Upload) -> CheckedFile:
             "correction.file_too_large",
             Text(
                 f"文件“{name}”有 {size_text(length)}，太大。",
-                f"The file “{name}” has {size_text(length)}: too large.",
+                f"“{name}” has {size_text(length)}: too large.",
             ),
             Text(
                 f"每个文件不超过 {size_text(MAX_FILE_BYTES)}；请压缩或拆分。",
@@ -170,7 +170,7 @@ def _active_content(reader: PdfFileReader) -> str | None:
             seen.add(reference)
             if len(seen) > _MAX_PDF_OBJECTS:
                 raise ValueError("too many objects")
-            item = reader.get_object(item.reference)
+            item = reader.get_object(item.reference)  # type: ignore[no-untyped-call]
         if isinstance(item, generic.DictionaryObject):
             active = _ACTIVE_KEYS & {str(key) for key in item}
             if active:

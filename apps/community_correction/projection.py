@@ -231,6 +231,8 @@ def _person_step(event: _PersonEvent, log: Log, document: dict[str, Any]) -> tup
         signed = isinstance(event, documents.DocumentSignedFor)
         values = {"state": SIGNED_FOR if signed else RETURNED, "signed_at": log.time}
         kind = "signed_for" if signed else "returned"
+        if isinstance(event, documents.DocumentReturned):
+            who["related"] = event.reason.hex()
         return (
             Update("delivery", {**document, "organisation": event.organisation}, values),
             _step(log, event.document, kind, event.organisation, **who),

@@ -169,13 +169,15 @@ class LocalDocument(Base):
 
 
 class ReturnReason(Base):
-    """Why this agency returned a document; the chain holds a salted commitment to it."""
+    """Why `organisation` returned a document; the chain holds a salted commitment to it. A row of this
+    agency's own is sent to the document's sender; `sent_at` is when that was done."""
 
     __tablename__ = "local_return_reason"
     document: Mapped[str] = mapped_column(String(64), primary_key=True)
     organisation: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     reason: Mapped[str] = mapped_column(Text)
     salt: Mapped[str] = mapped_column(String(64))
+    sent_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 
 class Outbox(Base):
