@@ -136,7 +136,7 @@ class PyEvmExecutor:
         return self.apply(overlay, context, request)
 
     def apply(self, overlay: Overlay[Any], context: BlockContext, request: CallRequest) -> Execution:
-        execution = run(State(AccountDatabase(overlay), _execution_context(context)), request)
+        execution = _run_total(State(AccountDatabase(overlay), _execution_context(context)), request)
         overlay.settle()
         return execution
 
@@ -147,7 +147,7 @@ class PyEvmExecutor:
         should_stop = limit.should_stop if limit else None
         state = State(AccountDatabase(Overlay(view)), _execution_context(context), should_stop)
         try:
-            return run(state, request)
+            return _run_total(state, request)
         except Stopped:
             raise ShelianError("call.stopped", "the call took too long and was stopped") from None
 
@@ -170,6 +170,25 @@ class PyEvmExecutor:
                 fails = guess
             guess = (fails + succeeds) // 2
         return Estimate(succeeds, best)
+
+
+def _run_total(state: State, request: CallRequest) -> Execution:
+    """`run`, but for errors of the EVM's own: those end the transaction, like an invalid opcode, not the
+    node.
+
+    None is known. What comes from below (the database, memory, the stack) is not the transaction's doing and
+    is raised.
+    """
+    accounts: AccountDatabase = state._account_db
+    checkpoint = accounts.record()
+    try:
+        return run(state, request)
+    except (ShelianError, Stopped, OSError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        accounts.discard(checkpoint)
+        accounts.increment_nonce(request.sender)
+        return Execution(False, request.gas, (), b"", None, None, f"{type(error).__name__}: {error}")
 
 
 def _execution_context(context: BlockContext) -> ExecutionContext:

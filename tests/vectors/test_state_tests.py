@@ -46,10 +46,10 @@ from node.state.overlay import Overlay
 ARCHIVE = Path(__file__).parents[3] / "shared" / "vectors" / "ethereum-state-tests-cancun.tar.xz"
 LEFT_OUT = ("stTimeConsuming", "stQuadratic", "loop", "Loop")
 FAST_CASES = 200
-PARTS = 16
+PARTS = 8
 
-KNOWN_DIFFERENCES: dict[str, str] = {}
-"""File name -> why its cases may differ. docs/CONFORMANCE.md tells more."""
+SECONDS_EACH = ("static_Call50000", "CannotBeDos", "Calldepth")
+"""Not in the slice."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ class EthereumState(State):
 
 @pytest.mark.slow
 def test_a_slice_of_the_state_tests_gives_ethereums_roots_and_logs() -> None:
-    files = list(load_files().items())[:: len(load_files()) // FAST_CASES]
+    quick = [file for file in load_files().items() if not any(word in file[0] for word in SECONDS_EACH)]
+    files = quick[:: len(quick) // FAST_CASES]
     chosen = [case for file in files for case in list(cases_of(*file))[:1]]
     assert len(chosen) >= FAST_CASES * 9 // 10
     assert failures(chosen) == []
@@ -161,7 +162,7 @@ def apply(case: Case, overlay: Overlay[Nothing]) -> tuple[bool, Execution | None
         tx.nonce == account.nonce
         and account.code_hash == EMPTY_CODE_HASH
         and intrinsic <= tx.gas <= gas_limit
-        and tx.max_fee_per_gas >= base_fee
+        and tx.max_fee_per_gas >= max(base_fee, tx.max_priority_fee_per_gas)
         and account.balance >= tx.gas * tx.max_fee_per_gas + tx.value
         and not (creates and len(tx.data) > MAX_INITCODE_BYTES)
     )

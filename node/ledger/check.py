@@ -1,0 +1,379 @@
+"""Verifying a whole data directory that no node is using.
+
+`check_ledger` goes these steps:
+
+1. The genesis in it is the one expected.
+2. Every block is executed again, from the genesis on, in a ledger of its own in a temporary directory; each
+gives the
+   recorded state root, results and gas.
+3. Every row of every table is, byte for byte, the row that the re-execution wrote: state, trie, receipts,
+logs,
+   indexes, validators, the tip. No row is missing, none is there beside.
+4. The flat tables hold what the trie holds, under the tip's state root.
+5. Headers and commits, which come from outside, are checked by what they say: each header is the recorded
+block's, its
+   hashes are those of the block's content and of the block before, each commit is signed by more than two
+   thirds of the validators of its height. A tail without headers is accepted (an engine may deliver them
+   later); a hole is not.
+
+What is found is reported, not raised; LedgerError is raised only when the directory cannot be opened or read
+at all.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from node.chain.block import Block, block_id_of, data_hash, evidence_hash
+from node.chain.commit import EMPTY_COMMIT, Commit, commit_hash, decode_commit, verify_commit
+from node.chain.encoding import keccak256
+from node.chain.errors import DecodeError, GenesisError, LedgerError, ProofError
+from node.chain.genesis import Genesis, decode_genesis
+from node.chain.header import NIL_BLOCK_ID, BlockId, Header, consensus_hash, decode_header, header_hash
+from node.chain.validators import Validator, validators_hash
+from node.ledger.blocks import DecidedBlock
+from node.ledger.ledger import Ledger
+from node.state import blocks as stored
+from node.state import trie
+from node.state.account import encode_account, encode_storage
+from node.state.database import Database
+from node.state.snapshot import DatabaseSnapshot
+from node.state.tables import ACCOUNTS, COMMITS, HEADERS, META, SLOTS, TABLES
+from node.state.views import FlatView
+
+MAX_FINDINGS: Final = 100
+"""A damaged directory is damaged enough after so many."""
+
+Progress = Callable[[int, int], None]
+"""Called with (blocks done, blocks in all)."""
+
+_SEEN_COMMIT: Final = META.key(b"seen_commit")
+_NAMES: Final = {table.prefix: table.name for table in TABLES}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be; `height` where it belongs to a block."""
+
+    code: str
+    message: str
+    height: int | None = None
+    got: object = None
+    expected: object = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What was checked and found. `headers` counts headers, `commits` commits that were verified."""
+
+    height: int = 0
+    transactions: int = 0
+    rows: int = 0
+    headers: int = 0
+    commits: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def add(
+        self, code: str, message: str, height: int | None = None, got: object = None, expected: object = None
+    ) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(code, message, height, got, expected))
+
+
+def check_ledger(
+    path: Path | str, genesis: Genesis | None = None, progress: Progress | None = None
+) -> Report:
+    """See the module. Without `genesis` the directory's own is taken for the right one.
+
+    Raises LedgerError state.* (missing, locked, corrupt, unreadable), ledger.no_genesis.
+    """
+    report = Report()
+    with Database.open(path) as database, database.snapshot() as reads:
+        tip = stored.load_tip(reads)
+        raw_genesis = stored.load_genesis(reads)
+        if tip is None or raw_genesis is None:
+            raise LedgerError("ledger.no_genesis", "the data directory was never finished", str(path))
+        try:
+            own = decode_genesis(raw_genesis)
+        except GenesisError as error:
+            raise LedgerError("ledger.no_genesis", error.message, error.got, error.expected) from error
+        report.height = tip.height
+        if genesis is not None and genesis.hash != own.hash:
+            report.add("check.genesis", "the genesis is another one", None, own.hash, genesis.hash)
+            return report
+        with tempfile.TemporaryDirectory(prefix="shelian-check-") as scratch:
+            _replay(reads, tip.height, own, Path(scratch) / "replay", report, progress)
+            with Database.open(Path(scratch) / "replay") as replay, replay.snapshot() as expected:
+                _compare_rows(reads, expected, report)
+                _check_headers(reads, expected, tip, own, report)
+        _compare_state(reads, tip.app_hash, report)
+    return report
+
+
+def _replay(
+    reads: DatabaseSnapshot,
+    height: int,
+    genesis: Genesis,
+    path: Path,
+    report: Report,
+    progress: Progress | None,
+) -> None:
+    """Step 2."""
+    with Ledger.create(path, genesis) as ledger:
+        for number in range(1, height + 1):
+            record = stored.load_block(reads, number)
+            if record is None:
+                report.add("check.block_missing", "a block is missing", number)
+                return
+            transactions = stored.load_transactions(reads, number)
+            report.transactions += len(transactions)
+            block = DecidedBlock(number, record.time_ns, record.hash, record.proposer_address, transactions)
+            if block.time_ns < ledger.tip.time_ns:
+                report.add("check.time", "time goes back", number, block.time_ns, ledger.tip.time_ns)
+            finalized = ledger.finalize(block)
+            for code, got, expected in (
+                ("check.app_hash", record.state_root, finalized.app_hash),
+                ("check.results_hash", record.results_hash, finalized.results_hash),
+                ("check.gas_used", record.gas_used, finalized.gas_used),
+                ("check.transaction_count", record.transaction_count, len(transactions)),
+            ):
+                if got != expected:
+                    report.add(
+                        code, "the block recorded is not the block executed again", number, got, expected
+                    )
+            ledger.commit(finalized)
+            if progress is not None:
+                progress(number, height)
+
+
+def _compare_rows(reads: DatabaseSnapshot, expected: DatabaseSnapshot, report: Report) -> None:
+    """Step 3: walk both databases side by side."""
+    ours, theirs = _rows(reads), _rows(expected)
+    row, other = next(ours, None), next(theirs, None)
+    while row is not None or other is not None:
+        if other is None or (row is not None and row[0] < other[0]):
+            assert row is not None  # noqa: S101 (for the type checker)
+            report.add("check.stray_row", f"a row of {_table(row[0])} should not be there", None, row[0])
+            row = next(ours, None)
+        elif row is None or other[0] < row[0]:
+            report.add("check.row_missing", f"a row of {_table(other[0])} is missing", None, None, other[0])
+            other = next(theirs, None)
+        else:
+            report.rows += 1
+            if row[1] != other[1]:
+                report.add(
+                    "check.row_differs",
+                    f"a row of {_table(row[0])} is not what re-execution gives: key 0x{row[0].hex()}",
+                    None,
+                    row[1],
+                    other[1],
+                )
+            row, other = next(ours, None), next(theirs, None)
+
+
+def _rows(reads: DatabaseSnapshot) -> Iterator[tuple[bytes, bytes]]:
+    """Every (key, value) in key order, but for headers and commits."""
+    cursor = reads.key_cursor(b"")
+    try:
+        key = cursor.seek(b"")
+        while key is not None:
+            if key[:1] not in (HEADERS.prefix, COMMITS.prefix) and key != _SEEN_COMMIT:
+                yield key, reads.get_raw(key) or b""
+            key = cursor.next()
+    finally:
+        cursor.close()
+
+
+def _table(key: bytes) -> str:
+    return _NAMES.get(key[:1], "no table")
+
+
+def _compare_state(reads: DatabaseSnapshot, state_root: bytes, report: Report) -> None:
+    """Step 4."""
+    view = FlatView(reads, state_root)
+    try:
+        leaves = dict(trie.leaves(partial(view.load_node, b""), state_root))
+        for address, _ in reads.scan(ACCOUNTS):
+            account = view.account(address)
+            if account is None or leaves.pop(keccak256(address), None) != encode_account(account):
+                report.add("check.flat_account", "an account is not the trie's", None, address)
+                continue
+            slots = dict(trie.leaves(partial(view.load_node, address), account.storage_root))
+            for slot, value in view.slots(address):
+                if slots.pop(keccak256(slot.to_bytes(32, "big")), None) != encode_storage(value):
+                    report.add("check.flat_slot", "a storage value is not the trie's", None, address, slot)
+            if slots:
+                report.add("check.flat_slot", "storage is in the trie only", None, address, len(slots))
+        if leaves:
+            report.add("check.flat_account", "accounts are in the trie only", None, len(leaves))
+        for (address, slot), _ in reads.scan(SLOTS):
+            if view.account(address) is None:
+                report.add("check.flat_slot", "storage without an account", None, address, slot)
+    except LedgerError as error:
+        report.add("check.state", error.message, None, error.got, error.expected)
+
+
+def _check_headers(
+    reads: DatabaseSnapshot, expected: DatabaseSnapshot, tip: stored.Tip, genesis: Genesis, report: Report
+) -> None:
+    """Step 5. Validators and records are taken from the re-execution."""
+    last = max((height for height, _ in reads.scan(HEADERS)), default=0)
+    if last > tip.height:
+        report.add("check.stray_row", "a header above the tip", last, last, tip.height)
+    parent: Header | None = None
+    for height in range(1, min(last, tip.height) + 1):
+        raw = stored.load_header(reads, height)
+        if raw is None:
+            report.add("check.header_missing", "a header is missing below others", height)
+            parent = None
+            continue
+        try:
+            header = decode_header(raw)
+        except DecodeError as error:
+            report.add("check.header", error.message, height, error.got, error.expected)
+            parent = None
+            continue
+        report.headers += 1
+        _check_header(reads, expected, header, height, genesis, report)
+        _check_last_commit(reads, expected, header, parent, genesis, report)
+        parent = header
+    _check_seen_commit(reads, expected, tip, parent if last >= tip.height else None, genesis, report)
+    for height, _ in reads.scan(COMMITS):
+        if not 1 <= height < max(tip.height, 1):
+            report.add("check.stray_row", "a commit of no block below the tip", height)
+
+
+def _check_header(
+    reads: DatabaseSnapshot,
+    expected: DatabaseSnapshot,
+    header: Header,
+    height: int,
+    genesis: Genesis,
+    report: Report,
+) -> None:
+    record, before = stored.load_block(expected, height), stored.load_block(expected, height - 1)
+    if record is None or before is None:
+        return  # reported by the replay
+    params = genesis.consensus_params
+    for name, got, wanted in (
+        ("hash", header_hash(header), record.hash),
+        ("chain_name", header.chain_name, genesis.chain_name),
+        ("height", header.height, height),
+        ("time", header.time_ns, record.time_ns),
+        ("proposer_address", header.proposer_address, record.proposer_address),
+        ("last_block_id", header.last_block_id.hash, b"" if height == 1 else before.hash),
+        ("data_hash", header.data_hash, data_hash(stored.load_transactions(reads, height))),
+        ("validators_hash", header.validators_hash, _validators_hash(expected, height)),
+        ("next_validators_hash", header.next_validators_hash, _validators_hash(expected, height + 1)),
+        (
+            "consensus_hash",
+            header.consensus_hash,
+            consensus_hash(params.block_max_bytes, params.block_max_gas),
+        ),
+        ("app_hash", header.app_hash, before.state_root),
+        ("last_results_hash", header.last_results_hash, before.results_hash),
+        ("app_version", header.app_version, record.rules_version),
+    ):
+        if got != wanted:
+            report.add(f"check.header.{name}", "the header says something else", height, got, wanted)
+
+
+def _check_last_commit(
+    reads: DatabaseSnapshot,
+    expected: DatabaseSnapshot,
+    header: Header,
+    parent: Header | None,
+    genesis: Genesis,
+    report: Report,
+) -> None:
+    """The commit that this block carries for the one before."""
+    height = header.height - 1
+    if height == 0:
+        if header.last_block_id != NIL_BLOCK_ID:
+            report.add("check.header.last_block_id", "the first block has no block before it", 1)
+        return
+    commit = _load_commit(reads, height, report)
+    if commit is None:
+        report.add("check.commit_missing", "a commit is missing below headers", height)
+        return
+    if commit_hash(commit) != header.last_commit_hash:
+        report.add(
+            "check.header.last_commit_hash",
+            "the header says something else",
+            header.height,
+            header.last_commit_hash,
+            commit_hash(commit),
+        )
+    _verify_commit(expected, header.last_block_id, commit, height, genesis, report)
+    before = _load_commit(reads, height - 1, report) if height > 1 else None
+    if parent is None or (height > 1 and before is None):
+        return
+    if parent.evidence_hash == evidence_hash(()):
+        block = Block(parent, stored.load_transactions(reads, height), before or EMPTY_COMMIT)
+        if block_id_of(block) != header.last_block_id:
+            report.add("check.block_id", "the block's parts are not those that were signed", height)
+
+
+def _check_seen_commit(
+    reads: DatabaseSnapshot,
+    expected: DatabaseSnapshot,
+    tip: stored.Tip,
+    header: Header | None,
+    genesis: Genesis,
+    report: Report,
+) -> None:
+    """The commit of the tip, if it is there."""
+    if tip.height == 0 or reads.get(COMMITS, tip.height) is not None:
+        return
+    commit = _load_commit(reads, tip.height, report)
+    if commit is None:
+        return
+    if commit.block_id.hash != tip.block_hash:
+        report.add(
+            "check.commit", "the commit is of another block", tip.height, commit.block_id.hash, tip.block_hash
+        )
+    _verify_commit(expected, commit.block_id, commit, tip.height, genesis, report)
+
+
+def _load_commit(reads: DatabaseSnapshot, height: int, report: Report) -> Commit | None:
+    raw = stored.load_commit(reads, height)
+    if raw is None:
+        return None
+    try:
+        return decode_commit(raw)
+    except DecodeError as error:
+        report.add("check.commit", error.message, height, error.got, error.expected)
+        return None
+
+
+def _verify_commit(
+    expected: DatabaseSnapshot,
+    block_id: BlockId,
+    commit: Commit,
+    height: int,
+    genesis: Genesis,
+    report: Report,
+) -> None:
+    try:
+        verify_commit(genesis.chain_name, _validators(expected, height), block_id, height, commit)
+    except ProofError as error:
+        report.add("check.commit", f"{error.code}: {error.message}", height, error.got, error.expected)
+    else:
+        report.commits += 1
+
+
+def _validators(reads: DatabaseSnapshot, height: int) -> tuple[Validator, ...]:
+    return tuple(Validator(v.public_key, v.power) for v in stored.load_validators(reads, height))
+
+
+def _validators_hash(reads: DatabaseSnapshot, height: int) -> bytes:
+    return validators_hash(_validators(reads, height))
