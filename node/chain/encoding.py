@@ -42,15 +42,13 @@ RlpItem = tuple[bool, int, int]
 
 
 def rlp_split(data: bytes, start: int, end: int, limit: int) -> list[RlpItem]:
-    """The items between `start` and `end`, at most `limit`, without looking inside nested lists.
+    """The first `limit` items between `start` and `end`, without looking inside nested lists.
 
-    Raises DecodeError: rlp.too_many_items, rlp.not_minimal, rlp.truncated.
+    A caller that wants n items asks for n + 1 and counts. Raises DecodeError: rlp.not_minimal, rlp.truncated.
     """
     items: list[RlpItem] = []
     position = start
-    while position < end:
-        if len(items) == limit:
-            raise DecodeError("rlp.too_many_items", "the list is longer than allowed", None, limit)
+    while position < end and len(items) < limit:
         prefix = data[position]
         if prefix < 0x80:
             items.append((False, position, position + 1))

@@ -235,7 +235,7 @@ def _walk(root: bytes, path: tuple[int, ...], nodes: Sequence[bytes]) -> tuple[b
 def _node_items(node: bytes) -> list[RlpItem]:
     try:
         _, start, end = rlp_outer_list(node, 0)
-        items = rlp_split(node, start, end, 17)
+        items = rlp_split(node, start, end, 18)
     except DecodeError as error:
         raise ProofError("trie.malformed_node", error.message, error.got, error.expected) from None
     if len(items) not in (2, 17):

@@ -173,8 +173,10 @@ def _decode_log(data: bytes, is_list: bool, start: int, end: int) -> Log:
     if len(items) != 3 or items[0][0] or not items[1][0] or items[2][0] or items[0][2] - items[0][1] != 20:
         raise DecodeError("receipt.bad_log", "a log is an address, a list of topics and data")
     topics = []
-    for topic_is_list, topic_start, topic_end in rlp_split(data, items[1][1], items[1][2], 4):
+    for topic_is_list, topic_start, topic_end in rlp_split(data, items[1][1], items[1][2], 5):
         if topic_is_list or topic_end - topic_start != 32:
             raise DecodeError("receipt.bad_log", "a topic has 32 bytes", topic_end - topic_start, 32)
         topics.append(data[topic_start:topic_end])
+    if len(topics) > 4:
+        raise DecodeError("receipt.bad_log", "a log has at most four topics", len(topics), 4)
     return Log(data[items[0][1] : items[0][2]], tuple(topics), data[items[2][1] : items[2][2]])
