@@ -28,6 +28,7 @@ ATTESTED_CREDENTIAL = 0x40
 AAGUID = bytes(16)
 """No model: an authenticator without attestation."""
 
+_BASE64URL = re.compile(r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?")
 
 
@@ -173,3 +174,11 @@ def _attestation_none(authenticator_data: bytes) -> bytes:
 def base64url(data: bytes) -> str:
     """Base64url without padding (RFC 4648 section 5), as WebAuthn writes bytes."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_base64url(text: str) -> bytes:
+    """The bytes of base64url without padding. Raises AuthenticatorError `authenticator.base64url`."""
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if _BASE64URL.fullmatch(text) else b""
+    if base64url(data) != text:
+        raise AuthenticatorError("authenticator.base64url", "not base64url without padding", got=text)
+    return data
