@@ -286,7 +286,7 @@ def _keep(context: PointsContext, reference: str, author: str, values: Mapping[s
 
 def _why(context: PointsContext, by: str, resident: Person, reason: str) -> PrivateText:
     if not resident.holds(RESIDENT):
-        raise refused.filled_in_wrongly(Text("请选择一位居民。", "Choose a resident."))
+        raise refused.no_such_resident()
     _check_length(reason, MAX_DETAILS, Text("理由", "the reason"))
     return _keep(context, "", by, {"reason": reason})
 

@@ -40,6 +40,10 @@ def filled_in_wrongly(text: Text) -> SiteError:
     )
 
 
+def no_such_resident() -> SiteError:
+    return filled_in_wrongly(Text("请选择一位居民。", "Choose a resident."))
+
+
 def too_few_points(balance: int, needed: int) -> SiteError:
     return SiteError(
         "points.too_few",

@@ -143,6 +143,11 @@ class PointsStore:
             row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().first()
         return _order(row) if row else None
 
+    def orders(self, order_ids: Collection[str]) -> dict[str, Order]:
+        """Several orders by id, as far as they are known."""
+        with self._engine.connect() as connection:
+            return {row["id"]: _order(row) for row in _by_key(connection, orders, orders.c.id, order_ids)}
+
     def open_orders(
         self, kinds: Collection[int] = (), *, besides: str = "", before: int | None = None, limit: int = 20
     ) -> Page[Order]:
