@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.site.text import Text
+from contracts.vocabulary import OrganisationKind
 
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """A member of the consortium: its number on the chain, its kind (`court`, `justice`, …) and name."""
+    """A member of the consortium: its number on the chain, its kind and name."""
 
     id: int
-    kind: str
+    kind: OrganisationKind
     name: Text
 
 
@@ -22,8 +23,8 @@ class Organisation:
 class CorrectionConfig:
     """One process of one agency.
 
-    `peers` are the base URLs of the other agencies' processes by organisation; `signing_pages` maps scheme
-    numbers to signing pages. `service_key` (secp256k1) signs what the process itself sends to the chain and
+    `peers` are the base URLs of the other agencies' processes by organisation; `signing_pages` maps kinds
+    of credential to signing pages. `service_key` (secp256k1) signs what the process itself sends to the chain and
     to other agencies; `encryption_key` (X25519) opens what is sealed to the agency. Both are 32 bytes and
     come from the keystore.
     """
@@ -35,7 +36,7 @@ class CorrectionConfig:
     purpose: str
     data_dir: Path
     node_url: str
-    signing_pages: Mapping[int, str]
+    signing_pages: Mapping[str, str]
     peers: Mapping[int, str]
     service_key: bytes = field(repr=False)
     encryption_key: bytes = field(repr=False)

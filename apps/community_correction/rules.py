@@ -1,156 +1,129 @@
-"""The field's rules as data and pure functions: the document catalogue, deadlines, and what a draft must
+"""The field's rules as pure functions over data: the document catalogue, deadlines, and what a draft must
 satisfy.
 
-Deadlines follow the law's way of counting: the start day (or hour) is not counted; a limit in days ends
-with the last second of its last day, China time; a last day that is no workday rolls on to the next workday
-unless the rule says otherwise; a limit in months ends on the day of the same number (or the month's last);
-a limit counted *before* an event ends that many days ahead of it. Nothing here reads a clock. Sources:
-刑事诉讼法 art. 105, 社区矫正法, 社区矫正法实施办法; each rule names its article.
+The rows are those of `contracts.catalogue` and `contracts.holidays`, which stand on the chain; here they
+are read as people and programs of an agency need them. Deadlines follow the law's way of counting: the
+start day (or hour) is not counted; a limit in days ends with the last second of its last day, China time; a
+last day that is no workday rolls on to the next one where the rule says so; a limit in months ends on the
+day of the same number, or the month's last; a limit counted back from an event ends that many days ahead of
+it. Nothing here reads a clock. Sources: 刑事诉讼法 art. 105, 社区矫正法, 社区矫正法实施办法; each row names
+its article.
 """
 
 from __future__ import annotations
 
 import calendar
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
-from importlib import resources
-from typing import Any, Literal
 
 from apps.site.errors import SiteError
 from apps.site.text import Text
+from contracts.catalogue import CATALOGUE, DocumentType, kinds_of
+from contracts.holidays import HOLIDAY_WORDS
+from contracts.vocabulary import (
+    LIMIT_UNITS,
+    ORGANISATION_KINDS,
+    START_EVENTS,
+    Label,
+    LimitFlag,
+    LimitUnit,
+    OrganisationKind,
+    StartEvent,
+)
 
 CHINA = timezone(timedelta(hours=8), "CST")
-
-Unit = Literal["hour", "day", "workday", "month"]
-
-KINDS: Mapping[str, int] = {
-    "police": 1,
-    "procuratorate": 2,
-    "court": 3,
-    "justice": 4,
-    "community": 5,
-    "auditor": 6,
-    "data_bureau": 7,
-}
-KIND_NAMES: Mapping[str, Text] = {
-    "police": Text("公安机关", "police"),
-    "procuratorate": Text("检察院", "procuratorate"),
-    "court": Text("法院", "court"),
-    "justice": Text("司法局", "justice bureau"),
-}
-UNIT_NAMES: Mapping[str, Text] = {
-    "hour": Text("小时", "hours"),
-    "day": Text("日", "days"),
-    "workday": Text("个工作日", "workdays"),
-    "month": Text("个月", "months"),
-}
-START_NAMES: Mapping[str, Text] = {
-    "effect": Text("生效之日", "taking effect"),
-    "receipt": Text("收到之日", "receipt"),
-    "expiry": Text("届满之日", "expiry"),
-}
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How long a document may take, counted from a declared legal date."""
+    """An amount of time from an event; `backwards`: before it (days only); `rolls`: off a day that is no
+    workday."""
 
     amount: int
-    unit: Unit
-    start: str
-    before: bool
+    unit: LimitUnit
+    start: StartEvent
     rolls: bool
+    backwards: bool = False
 
     @property
     def text(self) -> Text:
-        unit, start = UNIT_NAMES[self.unit], START_NAMES[self.start]
-        if self.before:
+        unit, start = as_text(LIMIT_UNITS[self.unit]), as_text(START_EVENTS[self.start])
+        if self.backwards:
             return Text(f"{start.zh}前 {self.amount} {unit.zh}", f"{self.amount} {unit.en} before {start.en}")
         return Text(f"{start.zh}起 {self.amount} {unit.zh}", f"{self.amount} {unit.en} from {start.en}")
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRule:
-    """One row of the catalogue. `senders`, `recipients` and `copies` are kinds of organisations."""
+    """One row of the catalogue. `number` is the code on the chain: D07 is 7, D36b is 536; `replies` are
+    codes that may answer it."""
 
     code: str
+    number: int
     name: Text
-    senders: frozenset[str]
-    recipients: frozenset[str]
-    copies: frozenset[str]
+    senders: frozenset[OrganisationKind]
+    recipients: frozenset[OrganisationKind]
+    copies: frozenset[OrganisationKind]
     restricted: bool
     limit: Limit | None
     replies: tuple[str, ...]
-    following: tuple[str, ...]
-    attachments: tuple[str, ...]
     source: str
-    effective_from: date
-
-    @property
-    def number(self) -> int:
-        """The code on the chain: D07 is 7, D36b is 536."""
-        return code_number(self.code)
 
 
 Catalogue = Mapping[str, DocumentRule]
 
 
-def code_number(code: str) -> int:
-    return 500 + int(code[1:-1]) if code.endswith("b") else int(code[1:])
-
-
-def code_name(number: int) -> str | None:
-    """The catalogue code of a number on the chain; None for 0, the restricted class."""
-    if number == 0:
-        return None
-    return f"D{number - 500:02d}b" if number > 500 else f"D{number:02d}"
-
-
-def decode_catalogue(document: Mapping[str, Any]) -> Catalogue:
-    """The catalogue from its JSON document."""
-    return {row["code"]: _rule(row) for row in document["documents"]}
-
-
-def _rule(row: Mapping[str, Any]) -> DocumentRule:
-    limit = row["limit"]
-    return DocumentRule(
-        code=row["code"],
-        name=Text(row["zh"], row["en"]),
-        senders=frozenset(row["from"]),
-        recipients=frozenset(row["to"]),
-        copies=frozenset(row["cc"]),
-        restricted=row["class"] == "restricted",
-        limit=Limit(
-            limit["amount"], limit["unit"], limit["start"], limit["direction"] == "before", limit["rolls"]
-        )
-        if limit
-        else None,
-        replies=tuple(row["replies"]),
-        following=tuple(row["following"]),
-        attachments=tuple(row["attachments"]),
-        source=row["source"],
-        effective_from=date.fromisoformat(row["effective_from"]),
-    )
+def as_text(label: Label) -> Text:
+    return Text(label.zh, label.en)
 
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue that ships with this program."""
-    return decode_catalogue(json.loads(_resource("catalogue.json")))
+    """The catalogue by code, in the order of the codes."""
+    return {row.name: _rule(row) for row in CATALOGUE.values()}
+
+
+def code_of(number: int) -> str | None:
+    """The catalogue code of a number on the chain; None for 0, the restricted class, and for unknown
+    numbers."""
+    row = CATALOGUE.get(number)
+    return row.name if row is not None else None
+
+
+def _rule(row: DocumentType) -> DocumentRule:
+    flags = row.rule().flags
+    limit = None
+    if row.limit is not None:
+        rolls, backwards = bool(flags & LimitFlag.ROLLS), bool(flags & LimitFlag.BACKWARDS)
+        limit = Limit(row.limit.amount, row.limit.unit, row.start, rolls, backwards)
+    return DocumentRule(
+        code=row.name,
+        number=row.code,
+        name=as_text(row.label),
+        senders=frozenset(kinds_of(row.senders)),
+        recipients=frozenset(kinds_of(row.recipients)),
+        copies=frozenset(kinds_of(row.copies)),
+        restricted=row.restricted,
+        limit=limit,
+        replies=tuple(CATALOGUE[code].name for code in row.replies),
+        source=row.source,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class WorkCalendar:
-    """Which days are workdays: weekdays, except days `off`, and days of `work` that fall on a weekend."""
+    """Which days are workdays: Monday to Friday, turned over on the days set in `words` (day number >> 8 to
+    256 bits)."""
 
-    off: frozenset[date]
-    work: frozenset[date]
+    words: Mapping[int, int]
 
     def is_workday(self, day: date) -> bool:
-        return day in self.work or (day.weekday() < 5 and day not in self.off)
+        number = (day - _EPOCH).days
+        exception = bool(self.words.get(number >> 8, 0) >> (number & 0xFF) & 1)
+        return (day.weekday() < 5) != exception
 
     def next_workday(self, day: date) -> date:
         """`day` itself if it is a workday, else the first one after it."""
@@ -161,39 +134,29 @@ class WorkCalendar:
 
 @cache
 def work_calendar() -> WorkCalendar:
-    """The calendar of holidays that ships with this program; outside its years every weekday is a workday."""
-    document = json.loads(_resource("holidays.json"))
-    return WorkCalendar(
-        frozenset(date.fromisoformat(day) for day in document["off"]),
-        frozenset(date.fromisoformat(day) for day in document["work"]),
-    )
-
-
-def _resource(name: str) -> str:
-    return resources.files("apps.community_correction").joinpath(name).read_text("utf-8")
+    """The calendar that stands on the chain at genesis; outside its years every weekday is a workday."""
+    return WorkCalendar(HOLIDAY_WORDS)
 
 
 def due_time(limit: Limit, legal_date: int, days: WorkCalendar) -> int:
     """The last second (since the epoch) that is in time, for a limit that runs from `legal_date` (seconds
     since the epoch)."""
-    start = datetime.fromtimestamp(legal_date, UTC).astimezone(CHINA)
-    if limit.unit == "hour":
-        return legal_date + (-limit.amount if limit.before else limit.amount) * 3_600
-    last = _last_day(limit, start.date(), days)
-    if limit.rolls and limit.unit != "workday":
+    if limit.unit == LimitUnit.HOUR:
+        return legal_date + limit.amount * 3_600
+    last = _last_day(limit, datetime.fromtimestamp(legal_date, UTC).astimezone(CHINA).date(), days)
+    if limit.rolls and limit.unit != LimitUnit.WORKDAY:
         last = days.next_workday(last)
     return int(datetime.combine(last, time(23, 59, 59), CHINA).timestamp())
 
 
 def _last_day(limit: Limit, start: date, days: WorkCalendar) -> date:
-    sign = -1 if limit.before else 1
-    if limit.unit == "day":
-        return start + timedelta(days=sign * limit.amount)
-    if limit.unit == "month":
-        return add_months(start, sign * limit.amount)
+    if limit.unit == LimitUnit.DAY:
+        return start + timedelta(days=-limit.amount if limit.backwards else limit.amount)
+    if limit.unit == LimitUnit.MONTH:
+        return add_months(start, limit.amount)
     last, left = start, limit.amount
     while left:
-        last += timedelta(days=sign)
+        last += timedelta(days=1)
         left -= days.is_workday(last)
     return last
 
@@ -214,9 +177,9 @@ def start_of_day(day: date) -> int:
 def check_draft(
     rule: DocumentRule,
     *,
-    sender: str,
-    recipients: Sequence[str],
-    copies: Sequence[str],
+    sender: OrganisationKind,
+    recipients: Sequence[OrganisationKind],
+    copies: Sequence[OrganisationKind],
     file_count: int,
     legal_date: int,
 ) -> None:
@@ -264,11 +227,11 @@ def check_draft(
             Text("请选择正文文件（PDF），再加附件。", "Choose the document (PDF), then attachments."),
         )
     if rule.limit is not None and legal_date == 0:
-        start = START_NAMES[rule.limit.start]
+        start = as_text(START_EVENTS[rule.limit.start])
         raise SiteError(
             "correction.legal_date_missing",
             Text(
-                f"此文书有时限，请填写{start.zh}。",
+                f"此文书有时限，请填写{start.zh}日期。",
                 f"This document has a limit; give the date of {start.en}.",
             ),
             Text(
@@ -278,10 +241,10 @@ def check_draft(
         )
 
 
-def _name(kind: str) -> Text:
-    return KIND_NAMES.get(kind, Text(kind, kind))
+def _name(kind: OrganisationKind) -> Text:
+    return as_text(ORGANISATION_KINDS[kind])
 
 
-def _names(kinds: frozenset[str]) -> Text:
+def _names(kinds: Iterable[OrganisationKind]) -> Text:
     names = [_name(kind) for kind in sorted(kinds)]
     return Text("、".join(name.zh for name in names), ", ".join(name.en for name in names))

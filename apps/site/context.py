@@ -12,11 +12,12 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment
 
-from apps.site.errors import SiteError, not_allowed, sign_in_first
+from apps.site.errors import SiteError, no_credential, not_allowed, sign_in_first
 from apps.site.people import ROLE_NAMES, Directory, Person
-from apps.site.signing import SigningDesk
+from apps.site.signing import SigningDesk, SigningRequest
 from apps.site.store import SignedIn, SiteStore
 from apps.site.text import LANGUAGES, Language, Text, as_language
+from node.chain.transaction import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class SiteConfig:
     public_url: str
     purpose: str
     data_dir: Path
-    signing_pages: Mapping[int, str]
+    signing_pages: Mapping[str, str]
     idle_s: int = 1_800
     max_body_bytes: int = 64 * 1024 * 1024
 
@@ -71,6 +72,32 @@ class Site:
         if person is None:
             raise sign_in_first()
         return person
+
+    def begin_signing(
+        self,
+        request: Request,
+        person: Person,
+        calls: Sequence[Call],
+        purpose: Text,
+        next_url: str,
+        *,
+        gas_limit: int | None = None,
+        preflight: bool = True,
+    ) -> SigningRequest:
+        """`SigningDesk.begin` with the credential that the request asks for, if it does: header
+        `Shelian-Credential`, a kind (`passkey`, `signer`) or a 0x address. SiteError sign.no_credential if
+        the person has no such credential."""
+        wanted = request.headers.get("shelian-credential", "")
+        chosen = None
+        if wanted:
+            chosen = next(
+                (one for one in person.credentials if wanted in (one.kind, "0x" + one.address.hex())), None
+            )
+            if chosen is None:
+                raise no_credential()
+        return self.desk.begin(
+            person, calls, purpose, next_url, credential=chosen, gas_limit=gas_limit, preflight=preflight
+        )
 
     def language(self, request: Request) -> Language:
         return as_language(request.query_params.get("lang") or request.cookies.get("shelian_lang"))

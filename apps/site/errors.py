@@ -65,3 +65,12 @@ def not_found(what: Text) -> SiteError:
         ),
         status=404,
     )
+
+
+def no_credential() -> SiteError:
+    return SiteError(
+        "sign.no_credential",
+        Text("您还没有可用的签名凭证。", "You have no credential to sign with yet."),
+        Text("请到身份服务登记通行密钥或签名器。", "Enrol a passkey or a signer at the identity service."),
+        status=403,
+    )

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.node_client import NodeClient, NodeError, Receipt
-from apps.site.errors import SiteError
+from apps.site.errors import SiteError, no_credential
 from apps.site.people import Credential, Person
 from apps.site.refusals import ContractErrors
 from apps.site.store import SiteStore, StoredRequest
@@ -61,8 +61,8 @@ class Outcome:
 class SigningDesk:
     """Makes signing requests for the people of one process and finishes them.
 
-    `signing_pages` maps a scheme number to the page that signs with it (1: the passkey page; others: the
-    signer on the person's machine). `now` gives seconds since the epoch. `after_receipt` is called with the
+    `signing_pages` maps a kind of credential to the page that signs with it: the passkey page, and the
+    signer on the person's machine. `now` gives seconds since the epoch. `after_receipt` is called with the
     block height before the person is shown the next page, so that an app can let its read model catch up.
     """
 
@@ -72,7 +72,7 @@ class SigningDesk:
         client: NodeClient,
         store: SiteStore,
         errors: ContractErrors,
-        signing_pages: Mapping[int, str],
+        signing_pages: Mapping[str, str],
         return_to: str,
         now: Callable[[], int],
         after_receipt: Callable[[int], None] | None = None,
@@ -142,7 +142,7 @@ class SigningDesk:
             StoredRequest(state, person.id, (purpose.zh, purpose.en), document, next_url, None, None),
             self._now(),
         )
-        page = self._signing_pages[credential.scheme]
+        page = self._signing_pages[credential.kind]
         return SigningRequest(state, f"{page}#{encode_fragment(document)}", document)
 
     def finish(self, person: Person, state: str, raw: str) -> Outcome:
@@ -178,16 +178,9 @@ class SigningDesk:
 
     def _credential(self, person: Person) -> Credential:
         for credential in person.credentials:
-            if credential.scheme in self._signing_pages:
+            if credential.kind in self._signing_pages:
                 return credential
-        raise SiteError(
-            "sign.no_credential",
-            Text("您还没有可用的签名凭证。", "You have no credential to sign with yet."),
-            Text(
-                "请到身份服务登记通行密钥或签名器。", "Enrol a passkey or a signer at the identity service."
-            ),
-            status=403,
-        )
+        raise no_credential()
 
     def _gas(self, calls: Sequence[Call], credential: Credential) -> int:
         """A bound that is safe for the block and never short: for each kind of call, the estimate of the
