@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Iterable
 from typing import Final
@@ -23,6 +24,9 @@ import sha3
 from node.chain.errors import DecodeError
 
 MAX_JSON_DEPTH: Final = 32
+
+_JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_JSON_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
 def keccak256(data: bytes) -> bytes:
@@ -318,15 +322,11 @@ def decode_strict_json(data: bytes, max_bytes: int) -> object:
 
 
 def _check_json_depth(data: bytes) -> None:
-    # Brackets inside strings are counted too: that may refuse odd texts early, and never lets a deep one
-    # through.
+    # The parser recurses, so depth is measured before it runs; brackets inside strings do not nest.
     depth = deepest = 0
-    for byte in data:
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
+    for bracket in _JSON_BRACKET.findall(_JSON_STRING.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
     if deepest > MAX_JSON_DEPTH:
         raise DecodeError("json.too_deep", "the JSON text is nested too deeply", deepest, MAX_JSON_DEPTH)
 

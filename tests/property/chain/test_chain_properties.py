@@ -262,7 +262,6 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_canonical_json_round_trips(value: object) -> None:
-    # Brackets inside strings count as depth: short strings keep the count low.
     assert decode_strict_json(encode_canonical_json(value), 1 << 20) == value
 
 
