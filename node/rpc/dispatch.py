@@ -10,6 +10,7 @@ https://www.jsonrpc.org/specification
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -36,27 +37,27 @@ from node.rpc.service import Service
 _log = structlog.get_logger("rpc")
 
 _ESCAPES = re.compile(rb"\\.", re.DOTALL)
-_BRACKETS = b"[]{}"
-_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _SLICE_SECONDS = 0.004
 
 
 def check_nesting(body: bytes, deepest: int) -> None:
     """Raises RpcError if arrays and objects nest deeper than allowed, in time linear in the size.
 
-    Strings are cut out, everything but brackets dropped; then each round removes the innermost pairs. What is
-    left is nested deeper, or unbalanced and shallow, which the parser will find.
+    Strings are cut out, everything but brackets dropped, braces taken for brackets; then each round removes
+    the innermost pairs. A pair that is left nests deeper; what else is left is unbalanced, for the parser.
     """
     if body.count(b"[") + body.count(b"{") <= deepest:
         return
     if b"\\" in body:
         body = _ESCAPES.sub(b"", body)
-    brackets = b"".join(body.split(b'"')[::2]).translate(None, _ALL_BUT_BRACKETS)
+    brackets = b"".join(body.split(b'"')[::2]).translate(_ONE_KIND, _ALL_BUT_BRACKETS)
     for _ in range(deepest):
         if not brackets:
             return
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    if brackets.count(b"[") + brackets.count(b"{") > deepest:
+        brackets = brackets.replace(b"[]", b"")
+    if b"[]" in brackets or brackets.count(b"[") > deepest:
         raise rpc_error(
             INVALID_REQUEST,
             "rpc.too_deep",
@@ -204,6 +205,11 @@ def _too_fast(wait: float) -> RpcError:
 
 
 def _dump(identity: object, result: object = None, *, error: RpcError | None = None) -> bytes:
-    if error is not None:
-        return orjson.dumps({"jsonrpc": "2.0", "id": identity, "error": error.as_dict()})
-    return orjson.dumps({"jsonrpc": "2.0", "id": identity, "result": result})
+    if error is None:
+        return orjson.dumps({"jsonrpc": "2.0", "id": identity, "result": result})
+    answer = {"jsonrpc": "2.0", "id": identity, "error": error.as_dict()}
+    try:
+        return orjson.dumps(answer)
+    except orjson.JSONEncodeError:
+        # What was got may be an integer beyond 64 bits, which orjson does not write.
+        return json.dumps(answer).encode()

@@ -57,6 +57,8 @@ def limited(code: str, message: str, got: object, expected: object) -> RpcError:
 
 
 def _cut(value: object) -> object:
+    if isinstance(value, int) and value.bit_length() > 63:
+        return hex(value) if value < 1 << 256 else "an integer beyond 256 bits"
     if isinstance(value, str | bytes) and len(value) > _SHOWN:
         return f"{value[:_SHOWN]!r}… ({len(value)} in all)"
     if isinstance(value, list | tuple | dict):

@@ -49,20 +49,16 @@ class Connection:
     most_subscriptions: int
     most_messages: int
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
-    outbox: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
-    is_overrun: bool = False
+    outbox: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    overrun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the reader does not keep up: the connection is given up."""
 
     def send(self, message: bytes) -> None:
-        """Queue a message; a connection whose queue is full is given up, its queue emptied."""
-        if self.is_overrun:
-            return
+        """Queue a message, unless the queue is full: then the connection is given up."""
         if self.outbox.qsize() >= self.most_messages:
-            self.is_overrun = True
-            while not self.outbox.empty():
-                self.outbox.get_nowait()
-            self.outbox.put_nowait(None)
-            return
-        self.outbox.put_nowait(message)
+            self.overrun.set()
+        if not self.overrun.is_set():
+            self.outbox.put_nowait(message)
 
     def notify(self, identity: str, result: object) -> None:
         self.send(

@@ -8,6 +8,7 @@ so a long call does not hold up the ones behind it. Messages to the caller wait 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from node.rpc.access import AccessRefused
 from node.rpc.config import RpcConfig
@@ -28,6 +29,7 @@ from node.rpc.subscriptions import Connection, Hub
 
 _POLICY_VIOLATION = 1008
 _TRY_AGAIN_LATER = 1013
+_HANG_UP_SECONDS = 1.0
 
 
 class WebSocketEndpoint:
@@ -49,15 +51,19 @@ class WebSocketEndpoint:
             await _refuse(scope, send, error)
             return
         await send({"type": "websocket.accept"})
-        writer = asyncio.create_task(_write(connection, send))
         answers: set[asyncio.Task[None]] = set()
+        reader = asyncio.create_task(self._read(receive, caller, connection, answers))
+        writer = asyncio.create_task(_write(connection, send))
+        overrun = asyncio.create_task(connection.overrun.wait())
         try:
-            await self._read(receive, caller, connection, answers)
+            await asyncio.wait((reader, writer, overrun), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._hub.drop(connection)
-            for task in (writer, *answers):
+            for task in (reader, writer, overrun, *answers):
                 task.cancel()
-            await asyncio.gather(writer, *answers, return_exceptions=True)
+            await asyncio.gather(reader, writer, overrun, *answers, return_exceptions=True)
+        if connection.overrun.is_set():
+            await _hang_up(send)
 
     async def _read(
         self, receive: Receive, caller: Caller, connection: Connection, answers: set[asyncio.Task[None]]
@@ -87,10 +93,14 @@ class WebSocketEndpoint:
 async def _write(connection: Connection, send: Send) -> None:
     while True:
         message = await connection.outbox.get()
-        if message is None:
-            await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "reads too slowly"})
-            return
         await send({"type": "websocket.send", "text": message.decode()})
+
+
+async def _hang_up(send: Send) -> None:
+    """Say why, if the reader takes it in time; the server closes the connection in any case."""
+    close = {"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "reads too slowly"}
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(send(close), _HANG_UP_SECONDS)
 
 
 async def _refuse(scope: Scope, send: Send, error: HttpRefused | AccessRefused) -> None:
