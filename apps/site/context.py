@@ -35,7 +35,7 @@ class NavigationItem:
 class SiteConfig:
     """Of one process. `name` names the session cookie, so that several roles can be open side by side in
     one browser; `public_url` is `scheme://host[:port]`, the only origin that is answered; `signing_pages`
-    maps scheme numbers to signing pages."""
+    maps kinds of credential (PASSKEY, SIGNER) to signing pages."""
 
     name: str
     title: Text

@@ -31,17 +31,14 @@ PASSKEY, SIGNER = "passkey", "signer"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A public key a person signs transactions with: its scheme number, key bytes, chain address (20
-    bytes), and, for a passkey, the authenticator's credential id in base64url (else empty). `page` is the
-    signing page that can use it, empty for the site's page of its scheme; `kind` says where the key stands:
-    `passkey`, `signer` or empty."""
+    """A public key a person signs transactions with: its scheme number, key bytes, chain address (20 bytes),
+    and, for a passkey, the authenticator's credential id in base64url (else empty). `kind` says where the key
+    stands: PASSKEY or SIGNER."""
 
     scheme: int
     public_key: bytes
     address: bytes
     credential_id: str = ""
-    page: str = ""
-    kind: str = ""
     kind: str = PASSKEY
 
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from apps.node_client import NodeClient
 from apps.site.app import create_site
 from apps.site.context import Site, SiteConfig, holding
-from apps.site.people import APPROVER, HANDLER, Credential, Person
+from apps.site.people import APPROVER, HANDLER, SIGNER, Credential, Person
 from apps.site.refusals import ContractErrors
 from apps.site.text import Text
 
@@ -25,7 +25,7 @@ class TwoPeople:
     """A handler and an approver of one court."""
 
     def __init__(self) -> None:
-        key = Credential(2, b"\1" * 32, b"\2" * 20)
+        key = Credential(2, b"\1" * 32, b"\2" * 20, kind=SIGNER)
         self._people = [
             Person("handler", "示范承办", 1, "示范法院", b"\1" * 16, HANDLER, (key,)),
             Person("approver", "示范审批", 1, "示范法院", b"\2" * 16, APPROVER, (key,)),
@@ -49,7 +49,7 @@ def make_site(folder: Path, purpose: str = "demo", idle_s: int = 60, clock: list
             ORIGIN,
             purpose,
             folder,
-            {2: "http://localhost:8620/sign"},
+            {"signer": "http://localhost:8620/sign"},
             idle_s=idle_s,
         ),
         directory=TwoPeople(),
