@@ -6,6 +6,7 @@ Whatever changes something answers with a signing request (docs/ARCHITECTURE.md)
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -89,8 +90,8 @@ def kinds(_: Anyone, readers: Reading) -> list[dict[str, Any]]:
     return [
         {
             "kind": kind.number,
-            "name": {"zh": kind.zh, "en": kind.en},
-            "category": {"number": category.number, "zh": category.zh, "en": category.en},
+            "name": asdict(kind.label),
+            "category": {"number": category.number, **asdict(category.label)},
             "weight": weights.get(kind.number, 0),
             "points_an_hour": points_of(60 // UNIT_MINUTES, weights.get(kind.number, 0)),
         }
@@ -326,7 +327,7 @@ def _order(view: OrderView) -> dict[str, Any]:
         "state_text": STATES[order.state].word._asdict(),
         "offer": order.offer,
         "kind": order.kind,
-        "kind_text": {"zh": view.kind.zh, "en": view.kind.en},
+        "kind_text": asdict(view.kind.label),
         "units": order.units,
         "minutes": view.minutes,
         "amount": order.amount,

@@ -39,8 +39,8 @@ class PointsConfig:
     """Of one points process.
 
     `public_url` is the only origin answered; `purpose` is that of genesis; `data_dir` holds `points.sqlite`,
-    `site.sqlite` and the secret of the check-in codes; `signing_pages` maps scheme numbers to signing pages;
-    `service_key` (32 bytes, secp256k1) is this process's own account for completing orders that nobody
+    `site.sqlite` and the secret of the check-in codes; `signing_pages` maps kinds of credential to signing
+    pages; `service_key` (32 bytes, secp256k1) is this process's own account for completing orders that nobody
     answered, without it that is left to others.
     """
 
@@ -49,7 +49,7 @@ class PointsConfig:
     purpose: str
     data_dir: Path
     directory: Directory
-    signing_pages: Mapping[int, str]
+    signing_pages: Mapping[str, str]
     service_key: bytes | None = None
     websocket_url: str | None = None
     node_token: str | None = None

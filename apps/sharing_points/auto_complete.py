@@ -12,9 +12,10 @@ from collections.abc import Callable
 import structlog
 
 from apps.node_client import NodeError, ServiceAccount
-from apps.sharing_points.rules import OrderState, Tariff
+from apps.sharing_points.rules import Tariff
 from apps.sharing_points.store import PointsStore
 from contracts.bindings import sharing_orders
+from contracts.vocabulary import OrderState
 
 EVERY_S = 60.0
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apps.sharing_points.commands import REQUEST_LIFE_S
-from apps.sharing_points.projection import BURNED, ESCROW, FUND, ISSUED, EntryKind, Line, Request, block_of
+from apps.sharing_points.projection import BURNED, ESCROW, FUND, ISSUED, Line, Request, block_of
 from apps.sharing_points.views import NEIGHBOUR, Readers
 from apps.site.formats import CHINA
 from apps.site.people import APPROVER, COMMUNITY_CLERK, Person
 from apps.site.text import Text
 from contracts.bindings import love_bank
+from contracts.vocabulary import EntryKind
 
 ENTRY_WORDS: Mapping[EntryKind, Text] = {
     EntryKind.ISSUE: Text("发放", "issued"),

@@ -19,7 +19,6 @@ from apps.sharing_points.rules import (
     MAX_AHEAD_S,
     MAX_UNITS,
     STEP_WORDS,
-    OrderState,
     Step,
     Tariff,
     is_party,
@@ -32,6 +31,7 @@ from apps.site.errors import not_allowed
 from apps.site.people import APPROVER, COMMUNITY_CLERK, RESIDENT, ROLE_NAMES, Person
 from apps.site.text import Text
 from contracts.bindings import love_bank, sharing_orders
+from contracts.vocabulary import OrderState
 from node.chain.transaction import Call
 
 REQUEST_LIFE_S = 7 * 86_400
@@ -221,14 +221,14 @@ def arbitrate(context: PointsContext, person: Person, order_id: str, percent: in
     order = _order(context, order_id)
     if order.state is not OrderState.DISPUTED:
         raise refused.not_now(
-            Text("这张单不在争议中，或已经调解。", "This order is not in dispute any more.")
+            Text("这张单不在争议中，或已经仲裁。", "This order is not in dispute any more.")
         )
     if not 0 <= percent <= 100:
         raise refused.filled_in_wrongly(Text("比例要在 0 到 100 之间。", "The share is from 0 to 100."))
-    _check_length(reason, MAX_DETAILS, Text("调解理由", "the reason"))
+    _check_length(reason, MAX_DETAILS, Text("仲裁理由", "the reason"))
     text = _keep(context, order_id, clerk, {"reason": reason})
     call = sharing_orders.arbitrate(bytes.fromhex(order_id), percent, text.commitment)
-    return Asked((call,), Text("调解争议", "decide a dispute"), "/desk")
+    return Asked((call,), Text("仲裁争议", "decide a dispute"), "/desk")
 
 
 _PLAIN_STEPS: Mapping[Step, Callable[[bytes], Call]] = {

@@ -12,10 +12,10 @@ from apps.sharing_points.access import Approver, Clerk, Reading, Staff, ask, res
 from apps.sharing_points.bank_views import request_views
 from apps.sharing_points.commands import Asked
 from apps.sharing_points.pages import Before, Csrf
-from apps.sharing_points.rules import OrderState
 from apps.sharing_points.views import order_views
 from apps.site.context import check_form_token, site_of
 from apps.site.people import APPROVER, COMMUNITY_CLERK, RESIDENT, Person
+from contracts.vocabulary import OrderState
 
 router = APIRouter(prefix="/desk", default_response_class=HTMLResponse, include_in_schema=False)
 

@@ -14,7 +14,7 @@ from apps.sharing_points.access import Anyone, Reading, Resident, ask, order_for
 from apps.sharing_points.bank_views import chart_since, flows_chart, statement_views
 from apps.sharing_points.commands import PLAIN_STEPS, Asked, NewOrder
 from apps.sharing_points.projection import Order
-from apps.sharing_points.rules import MAX_UNITS, PRIMARY, STATES, STEP_WORDS, UNIT_MINUTES, OrderState, Step
+from apps.sharing_points.rules import MAX_UNITS, PRIMARY, STATES, STEP_WORDS, UNIT_MINUTES, Step
 from apps.sharing_points.taxonomy import CATEGORIES
 from apps.sharing_points.views import (
     OrderView,
@@ -30,6 +30,7 @@ from apps.site.context import CurrentPerson, NavigationItem, check_form_token, s
 from apps.site.formats import CHINA
 from apps.site.people import APPROVER, COMMUNITY_CLERK, RESIDENT, Person
 from apps.site.text import Text
+from contracts.vocabulary import OrderState
 
 router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 

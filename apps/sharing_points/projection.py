@@ -14,11 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import Final
 
 from apps.node_client import Log
-from apps.sharing_points.rules import OrderState
 from contracts.bindings import love_bank, sharing_orders
 from contracts.bindings.love_bank import CountersignatureRequested, CountersignatureWithdrawn, Countersigned
 from contracts.bindings.sharing_orders import (
@@ -35,6 +33,7 @@ from contracts.bindings.sharing_orders import (
     ServiceFinished,
     ServiceStarted,
 )
+from contracts.vocabulary import EntryKind, OrderState
 from node.chain.errors import ShelianError
 
 ISSUED: Final = "issued"
@@ -49,19 +48,6 @@ _INDEX_BITS = 20
 
 class ProjectionError(ShelianError):
     """Events that cannot follow from each other: the read model and the chain do not fit together."""
-
-
-class EntryKind(IntEnum):
-    """The numbers are the contract's."""
-
-    ISSUE = 1
-    BURN = 2
-    HOLD = 3
-    PAY = 4
-    REFUND = 5
-    DONATION = 6
-    GRANT = 7
-    REVERSAL = 8
 
 
 @dataclass(frozen=True, slots=True)

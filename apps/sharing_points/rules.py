@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
 from apps.site.text import Text
+from contracts.vocabulary import OrderState
 
 UNIT_MINUTES = 15
 """One unit of an order is a quarter of an hour; at weight 100 it is worth one point."""
@@ -27,22 +28,6 @@ MAX_UNITS = 32
 """Nobody is asked for more than eight hours in one order."""
 MAX_AHEAD_S = 90 * 86_400
 """An order is published at most this long before its start."""
-
-
-class OrderState(IntEnum):
-    """The numbers are the contract's."""
-
-    PUBLISHED = 1
-    ACCEPTED = 2
-    CONFIRMED = 3
-    IN_SERVICE = 4
-    FINISHED = 5
-    COMPLETED = 6
-    RATED = 7
-    CANCELLED = 8
-    NO_SHOW = 9
-    DISPUTED = 10
-    ARBITRATED = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +79,10 @@ STATES: Mapping[OrderState, StateLook] = MappingProxyType(
         OrderState.DISPUTED: StateLook(
             Text("争议中", "in dispute"),
             "red",
-            Text("积分仍在托管，等社区调解", "Points stay held; the community decides"),
+            Text("积分仍在托管，等社区仲裁", "Points stay held; the community decides"),
         ),
         OrderState.ARBITRATED: StateLook(
-            Text("已调解", "settled"),
+            Text("已仲裁", "settled"),
             "purple",
             Text("社区已决定积分怎样分", "The community has decided on the points"),
         ),
@@ -152,7 +137,7 @@ STEP_WORDS: Mapping[Step, Text] = MappingProxyType(
         Step.RATE: Text("评价", "Rate"),
         Step.NO_SHOW: Text("对方没有来", "The other side did not come"),
         Step.CANCEL: Text("取消", "Cancel"),
-        Step.DISPUTE: Text("有争议，请社区调解", "Dispute: ask the community"),
+        Step.DISPUTE: Text("有争议，请社区仲裁", "Dispute: ask the community"),
     }
 )
 
@@ -289,7 +274,7 @@ def waiting_for(order: OrderFacts, identity: str) -> Text:
                 "等对方确认；超过时限会自动完成。", "Waiting for agreement; it completes by itself in time."
             )
         case OrderState.DISPUTED:
-            return Text("社区正在调解，积分仍在托管。", "The community is deciding; the points stay held.")
+            return Text("社区正在仲裁，积分仍在托管。", "The community is deciding; the points stay held.")
         case OrderState.COMPLETED | OrderState.RATED:
             paid = ("积分已转给对方，谢谢。", "The points are paid. Thank you.")
             earned = ("积分已到账，谢谢您的帮助。", "The points are yours. Thank you for helping.")

@@ -33,7 +33,6 @@ from apps.sharing_points.projection import (
     FUND,
     SYSTEM_ACCOUNTS,
     Book,
-    EntryKind,
     Line,
     Order,
     OrderEvent,
@@ -44,7 +43,7 @@ from apps.sharing_points.projection import (
     totals,
     touched,
 )
-from apps.sharing_points.rules import CLOSED, OrderState
+from apps.sharing_points.rules import CLOSED
 from apps.sharing_points.tables import (
     METADATA,
     PROJECTED,
@@ -58,6 +57,7 @@ from apps.sharing_points.tables import (
     private_text,
     requests,
 )
+from contracts.vocabulary import EntryKind, OrderState
 
 _CHUNK = 500
 TRIES = 5

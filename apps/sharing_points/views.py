@@ -12,17 +12,12 @@ from dataclasses import dataclass
 
 from apps.sharing_points.commands import PointsContext
 from apps.sharing_points.private_text import PrivateText
-from apps.sharing_points.projection import (
-    Order,
-    OrderEvent,
-    block_of,
-)
+from apps.sharing_points.projection import Order, OrderEvent, block_of
 from apps.sharing_points.rules import (
     PRIMARY,
     STATES,
     UNIT_MINUTES,
     WAY,
-    OrderState,
     StateLook,
     Step,
     auto_complete_from,
@@ -33,9 +28,10 @@ from apps.sharing_points.rules import (
     possible_steps,
     waiting_for,
 )
-from apps.sharing_points.taxonomy import KINDS, Kind
+from apps.sharing_points.taxonomy import Category, category_of
 from apps.site.people import COMMUNITY_CLERK, Directory, Person
 from apps.site.text import Text
+from contracts.vocabulary import ORDER_KINDS, OrderKind, OrderState
 
 NEIGHBOUR = Text("一位邻居", "a neighbour")
 
@@ -51,7 +47,7 @@ EVENT_WORDS: Mapping[str, Text] = {
     "OrderCancelled": Text("取消", "cancelled"),
     "NoShowRecorded": Text("登记爽约", "no-show recorded"),
     "OrderDisputed": Text("提出争议", "disputed"),
-    "OrderArbitrated": Text("社区调解", "settled by the community"),
+    "OrderArbitrated": Text("社区仲裁", "settled by the community"),
 }
 
 
@@ -69,7 +65,8 @@ class OrderView:
     """An order as one person sees it."""
 
     order: Order
-    kind: Kind
+    kind: OrderKind
+    category: Category | None
     look: StateLook
     title: str
     area: str
@@ -145,12 +142,13 @@ def _order_view(readers: Readers, person: Person, order: Order, text: PrivateTex
     mine = is_party(order, identity)
     other = order.provider if identity == order.requester else order.requester
     steps = possible_steps(order, identity, now, tariff)
-    kind = KINDS.get(order.kind) or Kind(order.kind, 0, "其他", "Other", 0)
+    kind = ORDER_KINDS[order.kind]
     return OrderView(
         order=order,
         kind=kind,
+        category=category_of(order.kind),
         look=STATES[order.state],
-        title=values.get("title") or kind.zh,
+        title=values.get("title") or kind.label.zh,
         area=values.get("area", ""),
         place=values.get("place", "") if inside else "",
         details=values.get("details", ""),
