@@ -1,0 +1,75 @@
+"""`shelian node`: run one node until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.demo_consortium import Layout
+from cli.logs import configure_logs
+from cli.passphrase import passphrase_for
+from cli.system import DEFAULT_PORT_BASE, OFFSETS
+from identity.keys import KeyPair
+from identity.keystore import load_key
+from network.embedded import Pace, ValidatorKey
+from network.runner import Node, NodeConfig
+from node.chain.errors import GenesisError
+from node.chain.genesis import Genesis, decode_genesis
+from node.rpc.access import load_tokens
+from node.rpc.config import RpcConfig
+
+
+def node(
+    data: Annotated[Path, typer.Option("--data", help="数据目录 data directory")] = Path("data"),
+    host: Annotated[str, typer.Option(help="address to listen on; beyond loopback tokens or mTLS are required")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="JSON-RPC, HTTP and WebSocket")] = DEFAULT_PORT_BASE + OFFSETS["node"],
+    heartbeat: Annotated[float, typer.Option(help="seconds without a block, at most")] = 60.0,
+    tokens: Annotated[Path | None, typer.Option(help="file of bearer tokens and their scopes")] = None,
+    passphrase_file: Annotated[Path | None, typer.Option(help="opens the validator key")] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="structured logs")] = False,
+) -> None:
+    """Run one node with the embedded engine: ledger, blocks, JSON-RPC."""
+    configure_logs(as_json=log_json)
+    layout = Layout(data.resolve())
+    genesis = load_genesis(layout)
+    key = load_key(
+        layout.validator_key, passphrase_for(genesis.purpose, passphrase_file), chain_purpose=genesis.purpose
+    )
+    config = NodeConfig(
+        directory=layout.ledger,
+        key=validator_key(key),
+        rpc=RpcConfig(host=host, port=port, tokens=() if tokens is None else load_tokens(tokens)),
+        genesis=genesis,
+        pace=Pace(heartbeat_s=heartbeat),
+    )
+    asyncio.run(_run(config))
+
+
+def load_genesis(layout: Layout) -> Genesis:
+    """The genesis of a data directory. Raises GenesisError."""
+    try:
+        raw = layout.genesis.read_bytes()
+    except OSError as error:
+        raise GenesisError(
+            "genesis.unreadable", "there is no genesis here; run shelian init", str(error), layout.genesis
+        ) from None
+    return decode_genesis(raw)
+
+
+def validator_key(key: KeyPair) -> ValidatorKey:
+    from nacl.signing import SigningKey
+
+    signing_key = SigningKey(key.secret)
+    return ValidatorKey(key.public_key, lambda message: signing_key.sign(message).signature)
+
+
+async def _run(config: NodeConfig) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with Node(config):
+        await stop.wait()
