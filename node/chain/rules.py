@@ -78,8 +78,12 @@ class Rules:
         return scheme == 0 or (0 < scheme < SCHEME_SLOTS and self.scheme_gas[scheme] > 0)
 
     def imi_intrinsic_gas(self, scheme: int, raw_length: int) -> int:
-        """What a 0x49 transaction of `raw_length` bytes costs before its first call."""
-        return self.base_gas + self.scheme_gas[scheme] + self.byte_gas * raw_length
+        """What a 0x49 transaction of `raw_length` bytes costs before its first call.
+
+        A scheme without a price costs nothing here: it is refused for being off, not for its gas.
+        """
+        scheme_gas = self.scheme_gas[scheme] if scheme < SCHEME_SLOTS else 0
+        return self.base_gas + scheme_gas + self.byte_gas * raw_length
 
 
 FIRST_RULES: Final = Rules(

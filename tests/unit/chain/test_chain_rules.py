@@ -206,6 +206,7 @@ def test_an_unsound_row_is_passed_over() -> None:
 
 def test_gas_and_schemes_of_the_first_rules() -> None:
     assert FIRST_RULES.imi_intrinsic_gas(1, 500) == 21_000 + 6_000 + 8 * 500
+    assert FIRST_RULES.imi_intrinsic_gas(255, 500) == 21_000 + 8 * 500
     assert [scheme for scheme in range(300) if FIRST_RULES.scheme_enabled(scheme)] == [0, 1, 2, 3]
     assert len(fields(FIRST_RULES)) == 13
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from assertions import (
+from chain_assertions import (
     ED25519_KEY,
     FLAGS,
     ORIGIN,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from assertions import P256_PUBLIC
+from chain_assertions import P256_PUBLIC
 from nacl.signing import SigningKey
 
 from node.chain.errors import GenesisError
