@@ -187,7 +187,7 @@ class _Update:
 
     def _change_extension(self, path: str, child: bytes, items: list[_Change], depth: int) -> bytes:
         end = depth + len(path)
-        # A deletion that leaves the path deletes nothing.
+        # A deletion that leaves the path deletes nothing; without it the extension often stays as it is.
         items = [item for item in items if item[1] is not None or item[0][depth:end] == path]
         if not items:
             return self._short(path, False, child)

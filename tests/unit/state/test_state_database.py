@@ -212,6 +212,16 @@ class TestWriting:
                 assert snapshot.get(META, b"a") is None
                 assert snapshot.get(META, b"b") == b"2"
 
+    def test_a_batch_that_cannot_be_encoded_writes_nothing(self, tmp_path: Path) -> None:
+        with Database.create(tmp_path / "ledger") as database:
+            batch = Batch()
+            batch.put(META, b"a", b"1")
+            batch.rows[b"mb"] = "not bytes"  # type: ignore[assignment]
+            with pytest.raises(TypeError):
+                database.write(batch)
+            with database.snapshot() as snapshot:
+                assert snapshot.get(META, b"a") is None
+
     def test_a_full_disk_is_named_and_ends_writing_until_reopened(self, tmp_path: Path) -> None:
         """The file size limit of a process stands for the full disk: the same failing write() in LevelDB."""
         program = (

@@ -126,6 +126,16 @@ def test_a_wipe_reaches_slots_that_were_never_read_and_can_be_undone(database: D
         assert overlay.seal().state_root == root
 
 
+def test_a_wiped_account_that_is_filled_as_it_was_is_no_change(database: Database) -> None:
+    root = with_contract(database)
+    with database.snapshot() as snapshot:
+        overlay = Overlay(FlatView(snapshot, root))
+        overlay.wipe_storage(CONTRACT)
+        overlay.set_storage(CONTRACT, 2, 22)
+        overlay.set_storage(CONTRACT, 1, 11)
+        assert overlay.seal() == StateChange(root, {}, {}, {}, {}, ())
+
+
 def test_an_account_that_comes_back_in_the_same_block_has_empty_storage(database: Database) -> None:
     root = with_contract(database)
     with database.snapshot() as snapshot:
