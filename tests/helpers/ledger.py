@@ -28,6 +28,7 @@ from node.chain.commit import EMPTY_COMMIT, Commit, commit_hash, decode_commit, 
 from node.chain.encoding import keccak256
 from node.chain.genesis import Genesis, build_genesis
 from node.chain.header import NIL_BLOCK_ID, Header, consensus_hash, decode_header, header_hash
+from node.chain.receipt import decode_receipt
 from node.chain.rules import (
     COINBASE,
     CONSORTIUM,
@@ -252,8 +253,8 @@ def make_genesis(
             "alloc": [
                 {"address": _hex(address), "code": _hex(code), "nonce": 1}
                 for address, code in (
-                    (CONSORTIUM, SLOT_WRITER_CODE), (IDENTITY_REGISTRY, SLOT_WRITER_CODE), (TOKEN, TOKEN_CODE),
-                    (OTHER_TOKEN, TOKEN_CODE), (COINBASE, b""),
+                    (CONSORTIUM, SLOT_WRITER_CODE), (IDENTITY_REGISTRY, SLOT_WRITER_CODE),
+                    (TOKEN, TOKEN_CODE), (OTHER_TOKEN, TOKEN_CODE), (COINBASE, b""),
                 )
             ],
             "calls": [{"to": _hex(call.to), "data": _hex(call.data)} for call in everything],
@@ -418,6 +419,11 @@ class Chain:
             encoded = snapshot.header(height)
         assert encoded is not None
         return decode_header(encoded)
+
+
+def statuses(finalized: FinalizedBlock) -> list[int | None]:
+    """The receipts' statuses; None where there is no receipt."""
+    return [decode_receipt(r.encoded).status if r.encoded else None for r in finalized.receipts]
 
 
 def sign_ethereum(who: Person, **fields: object) -> bytes:

@@ -1,14 +1,15 @@
 """Ethereum's own state tests (GeneralStateTests, Cancun posts) through the node's executor.
 
-Provenance: ethereum/tests, develop of 2024-10-24, cases with a Cancun post state only, as one archive beside the
-repository: ../shared/vectors/ethereum-state-tests-cancun.tar.xz. It is data to read, not part of the repository.
+Provenance: ethereum/tests, develop of 2024-10-24, cases with a Cancun post state only, as one archive beside
+the repository: ../shared/vectors/ethereum-state-tests-cancun.tar.xz. It is data to read, not part of the
+repository.
 
-The tests have money, fees and blob transactions; the ledger has none. So a shim in this file buys and pays gas around
-`run`, moves values, brings back the two precompiles that are off and BLOCKHASH's answers. Everything else is the
-executor as it runs in a node: overlay, journal, intrinsic gas, refunds, creation, destruction, state root.
+The tests have money, fees and blob transactions; the ledger has none. So a shim in this file buys and pays
+gas around `run`, moves values, brings back the two precompiles that are off and BLOCKHASH's answers.
+Everything else is the executor as it runs in a node: overlay, journal, intrinsic gas, refunds, creation,
+destruction, state root.
 
-Left out: blob transactions (type 3), which are refused before execution; tests that take minutes in Python
-(stTimeConsuming, stQuadraticComplexityTest, loops).
+Left out: blob transactions (type 3), which are refused before execution.
 """
 
 from __future__ import annotations
@@ -44,7 +45,6 @@ from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import Overlay
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "vectors" / "ethereum-state-tests-cancun.tar.xz"
-LEFT_OUT = ("stTimeConsuming", "stQuadratic", "loop", "Loop")
 FAST_CASES = 200
 PARTS = 8
 
@@ -224,7 +224,7 @@ def pre_state(case: Case) -> Nothing:
 
 @lru_cache(maxsize=1)
 def load_files() -> dict[str, bytes]:
-    """The test files by name, in order, but for those that are left out."""
+    """The test files by name, in order."""
     if not ARCHIVE.is_file():
         message = f"Ethereum's state tests are not at {ARCHIVE}"
         if os.environ.get("CI") == "true":
@@ -233,7 +233,7 @@ def load_files() -> dict[str, bytes]:
     files = {}
     with tarfile.open(ARCHIVE) as archive:
         for member in archive:
-            if member.name.endswith(".json") and not any(word in member.name for word in LEFT_OUT):
+            if member.name.endswith(".json"):
                 stream = archive.extractfile(member)
                 assert stream is not None
                 files[member.name] = stream.read()
