@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,14 @@ import uvloop
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from network.embedded import EmbeddedEngine, Pace, ValidatorKey
-from node.chain.encoding import keccak256
+from network.embedded import Pace, ValidatorKey
+from network.runner import Node, NodeConfig
 from node.chain.genesis import Genesis, build_genesis
 from node.chain.rules import DOMAIN_SERVICE
 from node.chain.signing import ED25519, SECP256K1
 from node.chain.transaction import Call, build_imi
-from node.execution import Executor
-from node.ledger import Admitted, FinalizedBlock, Ledger, LedgerSnapshot
-from node.rpc.backend import NodeStatus, PendingTransaction, PoolStatus
+from node.ledger import Ledger
 from node.rpc.config import Limits, RpcConfig
-from node.rpc.server import RpcServer
 from tests.helpers.ledger import SECOND_NS, SERVICE, make_genesis, person, validator_key
 
 SAMPLE = json.loads((Path(__file__).parents[1] / "clients" / "sample.json").read_text())
@@ -61,146 +58,34 @@ def genesis_of_now() -> Genesis:
     return build_genesis(document)
 
 
-class Pool:
-    """Transactions in the order they came; those whose nonce is not the next one wait."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._lock = threading.Lock()
-        self._held: dict[bytes, Admitted] = {}
-
-    def add(self, admitted: Admitted) -> None:
-        with self._lock:
-            self._held[admitted.transaction.hash] = admitted
-
-    def get(self, transaction_hash: bytes) -> Admitted | None:
-        return self._held.get(transaction_hash)
-
-    def ready(self, max_gas: int, max_bytes: int) -> list[Admitted]:
-        with self._lock:
-            held = sorted(self._held.values(), key=lambda one: one.transaction.nonce)
-        nonces: dict[bytes, int] = {}
-        chosen = []
-        with self._ledger.snapshot() as snapshot:
-            for one in held:
-                account = snapshot.state().account(one.sender)
-                wanted = nonces.setdefault(one.sender, 0 if account is None else account.nonce)
-                if one.transaction.nonce == wanted:
-                    nonces[one.sender] += 1
-                    chosen.append(one)
-        return chosen
-
-    def committed(self, finalized: FinalizedBlock) -> None:
-        with self._lock:
-            for raw in finalized.block.transactions:
-                self._held.pop(keccak256(raw), None)
-
-    def has_ready(self) -> bool:
-        return bool(self.ready(0, 0))
-
-    def status(self) -> PoolStatus:
-        ready = len(self.ready(0, 0))
-        return PoolStatus(
-            ready, len(self._held) - ready, sum(len(one.transaction.raw) for one in self._held.values())
-        )
-
-
-class NodeBackend:
-    """A ledger, a pool and the embedded engine as `node.rpc.backend.Backend`."""
-
-    def __init__(self, path: Path, *, pace: Pace, makes_blocks: bool = True) -> None:
-        self.ledger = Ledger.create(path, genesis_of_now())
-        self._pool = Pool(self.ledger)
-        signing_key = validator_key()
-        key = ValidatorKey(bytes(signing_key.verify_key), lambda message: signing_key.sign(message).signature)
-        self.engine = EmbeddedEngine(self.ledger, self._pool, key, time.time_ns, pace)
-        self._pending_listeners: list[Callable[[bytes], None]] = []
-        self.drops: dict[bytes, Mapping[str, object]] = {}
-        if makes_blocks:
-            self.engine.start()
-
-    def close(self) -> None:
-        self.engine.stop()
-        self.ledger.close()
-
-    @property
-    def genesis(self) -> Genesis:
-        return self.ledger.genesis
-
-    @property
-    def executor(self) -> Executor:
-        return self.ledger.executor
-
-    def snapshot(self) -> LedgerSnapshot:
-        return self.ledger.snapshot()
-
-    async def submit(self, raw: bytes) -> bytes:
-        transaction_hash = keccak256(raw)
-        with self.snapshot() as snapshot:
-            if self._pool.get(transaction_hash) or snapshot.locate(transaction_hash):
-                return transaction_hash
-        self._pool.add(self.ledger.check(raw, self.now_ns()))
-        for listener in list(self._pending_listeners):
-            listener(transaction_hash)
-        self.engine.wake()
-        return transaction_hash
-
-    def pending_nonce(self, sender: bytes) -> int | None:
-        nonces = [one.transaction.nonce for one in self._pool.ready(0, 0) if one.sender == sender]
-        return max(nonces) + 1 if nonces else None
-
-    def pending(self, transaction_hash: bytes) -> PendingTransaction | None:
-        held = self._pool.get(transaction_hash)
-        if held is None:
-            return None
-        tx = held.transaction
-        return PendingTransaction(tx.raw, tx.hash, held.sender, tx.nonce, tx.gas_limit)
-
-    def dropped(self, transaction_hash: bytes) -> Mapping[str, object] | None:
-        return self.drops.get(transaction_hash)
-
-    def pool(self) -> PoolStatus:
-        return self._pool.status()
-
-    def status(self) -> NodeStatus:
-        engine = self.engine.status()
-        return NodeStatus(engine.name, engine.running, engine.failure, engine.height, 0)
-
-    def now_ns(self) -> int:
-        return time.time_ns()
-
-    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        return self.ledger.add_listener(lambda finalized: listener(finalized.block.height))
-
-    def on_pending(self, listener: Callable[[bytes], None]) -> Callable[[], None]:
-        self._pending_listeners.append(listener)
-        return lambda: self._pending_listeners.remove(listener)
-
-
 class RunningNode:
     """A node whose server runs in a thread with an event loop of its own."""
 
     def __init__(self, path: Path, config: RpcConfig, *, pace: Pace, makes_blocks: bool = True) -> None:
-        self.backend = NodeBackend(path, pace=pace, makes_blocks=makes_blocks)
+        Ledger.create(path, genesis_of_now()).close()
+        signing_key = validator_key()
+        key = ValidatorKey(bytes(signing_key.verify_key), lambda message: signing_key.sign(message).signature)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rpc-loop", daemon=True)
         self._thread.start()
-        self.server = RpcServer(self.backend, config)
-        self._run(self.server.start())
-        self.url = self.server.url
-        self.chain_id = self.backend.genesis.evm_chain_id
+        self.node = Node(NodeConfig(path, key, config, pace=pace))
+        # A node whose engine rests: what is sent to it stays in the pool.
+        self._run(self.node.start() if makes_blocks else self.node._server.start())
+        self.url = self.node.url
+        self.port = int(self.url.rpartition(":")[2])
+        self.genesis = self.node.genesis
+        self.chain_id = self.genesis.evm_chain_id
         self._http = httpx.Client(base_url=self.url, headers={"content-type": "application/json"}, timeout=30)
         self._nonces: dict[bytes, int] = {}
 
     def close(self) -> None:
         self._http.close()
-        self._run(self.server.stop())
+        self._run(self.node.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self.backend.close()
 
-    def _run(self, coroutine: Any) -> None:
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
     # ---- speaking to it

@@ -188,7 +188,7 @@ def test_subscriptions_of_a_connection_are_counted(tmp_path: Path) -> None:
 def test_a_reader_that_does_not_keep_up_is_disconnected(tmp_path: Path) -> None:
     with running_node(tmp_path, limits=Limits(queued_messages=4)) as node:
         sample = node.deploy()
-        host, port = "127.0.0.1", node.server.port
+        host, port = "127.0.0.1", node.port
         with socket.create_connection((host, port)) as raw:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             raw.sendall(
@@ -212,7 +212,7 @@ def test_a_reader_that_does_not_keep_up_is_disconnected(tmp_path: Path) -> None:
 
 def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
     with running_node(tmp_path, limits=Limits(connections=5), makes_blocks=False) as node:
-        held = [socket.create_connection(("127.0.0.1", node.server.port)) for _ in range(8)]
+        held = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(8)]
         time.sleep(0.1)
         with httpx.Client(base_url=node.url) as client:
             assert client.post("/", json={}).status_code == 503
@@ -228,7 +228,7 @@ def test_a_silent_websocket_is_pinged_and_then_dropped(tmp_path: Path) -> None:
             time.sleep(0.8)
             answering.send(request("eth_chainId"))
             assert "result" in orjson.loads(answering.recv(5))
-        with socket.create_connection(("127.0.0.1", node.server.port)) as silent:
+        with socket.create_connection(("127.0.0.1", node.port)) as silent:
             silent.sendall(
                 b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -244,7 +244,7 @@ def test_state_is_read_at_heights_tags_and_hashes(node: RunningNode, sample: str
 def test_blocks_chain_from_genesis_to_the_tip(node: RunningNode, sample: str) -> None:
     genesis = node.call("eth_getBlockByNumber", "earliest", False)
     assert genesis["number"] == "0x0"
-    assert genesis["hash"] == hexadecimal(node.backend.genesis.hash)
+    assert genesis["hash"] == hexadecimal(node.genesis.hash)
     assert genesis == node.call("eth_getBlockByHash", genesis["hash"], False)
     tip = int(node.call("eth_blockNumber"), 16)
     parent, state_root = genesis["hash"], genesis["stateRoot"]
@@ -384,7 +384,7 @@ def test_health_and_status_tell_an_operator_how_the_node_is(node: RunningNode, s
     assert health["failure"] is None
     assert status["engine"] == "embedded"
     assert status["purpose"] == "demo"
-    assert status["genesisHash"] == hexadecimal(node.backend.genesis.hash)
+    assert status["genesisHash"] == hexadecimal(node.genesis.hash)
     assert int(status["chainId"], 16) == node.chain_id
     assert status["rules"]["blockGas"] == 100_000_000
     (validator,) = node.call("shelian_getValidators")
