@@ -79,7 +79,7 @@ def finalize_block(
             known = admission.decode(raw)
         except DecodeError:
             outcome.results.append(UNDECODABLE_RESULT)
-            outcome.receipts.append(StoredReceipt(b"", UNDECODABLE_RESULT, b"", b"", b"", outcome.log_count))
+            outcome.receipts.append(StoredReceipt(b"", UNDECODABLE_RESULT, b"", None, b"", outcome.log_count))
             outcome.logs.append(())
             continue
         sender, execution = _run(overlay, known, around, context, admission, executor)
@@ -153,7 +153,7 @@ def _record(outcome: _Outcome, tx: Transaction, sender: Address, execution: Exec
             sender=sender,
             result=result,
             encoded=encoded,
-            contract_address=execution.created or b"",
+            contract_address=execution.created,
             output=execution.output[:OUTPUT_LIMIT],
             first_log_index=outcome.log_count,
         )

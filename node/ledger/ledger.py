@@ -115,6 +115,11 @@ class Ledger:
     # Reading
 
     @property
+    def path(self) -> Path:
+        """The data directory."""
+        return self._database.path
+
+    @property
     def tip(self) -> Tip:
         return self._pinned.tip
 

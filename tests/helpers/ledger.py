@@ -306,6 +306,10 @@ class Chain:
     def open(cls, path: Path) -> Chain:
         return cls(Ledger.open(path))
 
+    @property
+    def path(self) -> Path:
+        return self.ledger.path
+
     def close(self) -> None:
         self.ledger.close()
 
