@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import httpx
-
 from cli.system import SystemFault
 
 START_TIMEOUT_S = 90.0
@@ -32,19 +30,18 @@ class Child:
     Attributes:
         name: shown to the operator, and the log file's name.
         arguments: of ``shelian``.
-        health: URL that answers 200 once it is ready.
     """
 
     name: str
     arguments: tuple[str, ...]
-    health: str
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Owns the children of one ``shelian up``."""
+    """Owns the children of one ``shelian up``; ``healthy`` tells whether a child is ready for work."""
 
     logs: Path
+    healthy: Callable[[Child], bool]
     _running: list[tuple[Child, subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=list)
 
     def start(self, children: Sequence[Child], ready: Callable[[Child], None]) -> None:
@@ -83,11 +80,8 @@ class Supervisor:
                     got=self.tail(child.name),
                     expected="a running process",
                 )
-            try:
-                if httpx.get(child.health, timeout=2).status_code == httpx.codes.OK:
-                    return
-            except httpx.HTTPError:
-                pass
+            if self.healthy(child):
+                return
             time.sleep(0.1)
         raise SystemFault(
             "system.child_slow",

@@ -1,0 +1,44 @@
+"""`shelian check DIR`: verify a stopped data directory from its first block to its last."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli.demo_consortium import Layout
+from cli.node import load_genesis
+from cli.output import console, result
+from node.ledger.check import check_ledger
+
+
+def check(
+    data: Annotated[Path, typer.Argument(help="数据目录 data directory, not in use")] = Path("data"),
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Verify hashes, commits, roots and receipts by executing every block again, and every index row."""
+    layout = Layout(data.resolve())
+    genesis = load_genesis(layout)
+    started = time.monotonic()
+    columns = (TextColumn("重放 replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=as_json, transient=True) as progress:
+        task = progress.add_task("blocks", total=None)
+        report = check_ledger(
+            layout.ledger, genesis, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    seconds = time.monotonic() - started
+    lines = [
+        f"{'通过 passed' if report.ok else '失败 FAILED'}: {report.height} blocks, {report.transactions} transactions, "
+        f"{report.rows} rows, {report.headers} headers, {report.commits} commits, {seconds:.1f} s"
+    ]
+    lines += [
+        f"  {finding.code} at height {finding.height}: {finding.message}; got {finding.got}, expected {finding.expected}"
+        for finding in report.findings
+    ]
+    result({"ok": report.ok, "seconds": seconds, **asdict(report)}, as_json=as_json, text="\n".join(lines))
+    if not report.ok:
+        raise typer.Exit(1)
