@@ -30,6 +30,7 @@ from apps.sharing_points.rules import STATES, UNIT_MINUTES, Step, points_of
 from apps.sharing_points.taxonomy import CATEGORIES
 from apps.sharing_points.views import OrderView, may_see_inside, order_view, order_views
 from apps.site.people import RESIDENT, Person
+from apps.site.signing import MAX_CALLS
 
 router = APIRouter(prefix="/api")
 
@@ -68,8 +69,22 @@ class DonationBody(BaseModel):
     message: str = Field(default="", max_length=commands.MAX_DETAILS)
 
 
-class ToResidentBody(BaseModel):
-    """`resident` is the account name of a resident, as /api/residents lists them."""
+class IssueBody(BaseModel):
+    """`residents` are account names as /api/residents lists them; each gets `amount`."""
+
+    residents: list[str] = Field(min_length=1, max_length=MAX_CALLS)
+    amount: int = Field(lt=2**63)
+    reason: str = Field(max_length=commands.MAX_DETAILS)
+
+
+class AgreeBody(BaseModel):
+    """`actions` as /api/requests lists them."""
+
+    actions: list[str] = Field(min_length=1, max_length=MAX_CALLS)
+
+
+class GrantBody(BaseModel):
+    """`resident` is an account name as /api/residents lists them."""
 
     resident: str = Field(max_length=64)
     amount: int = Field(lt=2**63)
@@ -282,25 +297,25 @@ def requests(person: Staff, readers: Reading, before: Before = None, limit: Limi
 
 
 @router.post("/issue", tags=["community"])
-def issue(request: Request, body: ToResidentBody, person: Clerk, readers: Reading) -> dict[str, Any]:
-    """The first clerk asks to issue points; a second one agrees."""
-    resident = resident_named(readers, body.resident)
-    asked = commands.issue(readers.context, person, resident, body.amount, body.reason)
+def issue(request: Request, body: IssueBody, person: Clerk, readers: Reading) -> dict[str, Any]:
+    """The first clerk asks to issue points; a second one agrees. Several residents are one touch."""
+    residents = [resident_named(readers, name) for name in dict.fromkeys(body.residents)]
+    asked = commands.issue(readers.context, person, residents, body.amount, body.reason)
     return _signing(request, person, asked)
 
 
 @router.post("/grant", tags=["community"])
-def grant(request: Request, body: ToResidentBody, person: Approver, readers: Reading) -> dict[str, Any]:
+def grant(request: Request, body: GrantBody, person: Approver, readers: Reading) -> dict[str, Any]:
     """The first approver asks for a hardship grant from the fund; a second one agrees."""
     resident = resident_named(readers, body.resident)
     asked = commands.grant(readers.context, person, resident, body.amount, body.reason)
     return _signing(request, person, asked)
 
 
-@router.post("/requests/{action}/agree", tags=["community"])
-def agree(request: Request, action: str, person: Staff, readers: Reading) -> dict[str, Any]:
-    """The second person signs the same call; it takes effect."""
-    return _signing(request, person, commands.countersign(readers.context, person, action))
+@router.post("/requests/agree", tags=["community"])
+def agree(request: Request, body: AgreeBody, person: Staff, readers: Reading) -> dict[str, Any]:
+    """The second person signs the same calls, all in one touch; they take effect."""
+    return _signing(request, person, commands.countersign(readers.context, person, body.actions))
 
 
 @router.post("/requests/{action}/withdraw", tags=["community"])

@@ -8,7 +8,7 @@ signs, and the contract is the final judge. Commands are the same for pages, pro
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from apps.sharing_points import refused
@@ -171,14 +171,18 @@ def donate(context: PointsContext, person: Person, amount: int, message: str) ->
 # The community's staff
 
 
-def issue(context: PointsContext, person: Person, resident: Person, amount: int, reason: str) -> Asked:
-    """The first clerk asks to issue points to a resident; a second one has to agree. points.form_invalid."""
+def issue(
+    context: PointsContext, person: Person, residents: Sequence[Person], amount: int, reason: str
+) -> Asked:
+    """The first clerk asks to issue points to each of some residents, in one touch; a second clerk has to
+    agree. points.form_invalid."""
     clerk = _as(person, COMMUNITY_CLERK)
-    tariff = context.tariff()
-    _check_amount(amount, tariff.max_issue)
-    text = _why(context, clerk, resident, reason)
-    call = love_bank.issue(resident.identity, amount, text.commitment)
-    return Asked((call,), Text("申请发放积分", "ask to issue points"), "/desk")
+    _check_amount(amount, context.tariff().max_issue)
+    calls = [
+        love_bank.issue(one.identity, amount, _why(context, clerk, one, reason).commitment)
+        for one in residents
+    ]
+    return Asked(tuple(calls), Text("申请发放积分", "ask to issue points"), "/desk")
 
 
 def grant(context: PointsContext, person: Person, resident: Person, amount: int, reason: str) -> Asked:
@@ -196,14 +200,16 @@ def grant(context: PointsContext, person: Person, resident: Person, amount: int,
     return Asked((call,), Text("申请困难帮扶", "ask for a hardship grant"), "/desk")
 
 
-def countersign(context: PointsContext, person: Person, action: str) -> Asked:
-    """The second person agrees by signing the very same call. points.request_not_open,
-    points.second_person_required."""
-    asked = _open_request(context, person, action)
-    if asked.by == person.identity.hex():
-        raise refused.second_person()
-    call = Call(love_bank.ADDRESS, bytes.fromhex(asked.call))
-    return Asked((call,), Text("同意（第二人）", "agree as the second person"), "/desk")
+def countersign(context: PointsContext, person: Person, actions: Sequence[str]) -> Asked:
+    """The second person agrees to one or more acts, in one touch, by signing the very same calls.
+    points.request_not_open, points.second_person_required."""
+    calls = []
+    for action in dict.fromkeys(actions):
+        asked = _open_request(context, person, action)
+        if asked.by == person.identity.hex():
+            raise refused.second_person()
+        calls.append(Call(love_bank.ADDRESS, bytes.fromhex(asked.call)))
+    return Asked(tuple(calls), Text("同意（第二人）", "agree as the second person"), "/desk")
 
 
 def withdraw(context: PointsContext, person: Person, action: str) -> Asked:

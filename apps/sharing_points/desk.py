@@ -57,7 +57,7 @@ def issue(
 ) -> Response:
     check_form_token(request, csrf)
     chosen = resident_named(readers, resident)
-    return _to_signing(request, person, commands.issue(readers.context, person, chosen, amount, reason))
+    return _to_signing(request, person, commands.issue(readers.context, person, [chosen], amount, reason))
 
 
 @router.post("/grant")
@@ -75,10 +75,17 @@ def grant(
     return _to_signing(request, person, commands.grant(readers.context, person, chosen, amount, reason))
 
 
-@router.post("/requests/{action}/agree")
-def agree(request: Request, action: str, person: Staff, readers: Reading, csrf: Csrf) -> Response:
+@router.post("/agree")
+def agree(
+    request: Request,
+    person: Staff,
+    readers: Reading,
+    csrf: Csrf,
+    actions: Annotated[list[str] | None, Form()] = None,
+) -> Response:
+    """The second person agrees to everything that is ticked, in one touch."""
     check_form_token(request, csrf)
-    return _to_signing(request, person, commands.countersign(readers.context, person, action))
+    return _to_signing(request, person, commands.countersign(readers.context, person, actions or []))
 
 
 @router.post("/requests/{action}/withdraw")
