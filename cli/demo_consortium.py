@@ -84,12 +84,16 @@ def create_demo(layout: Layout, now_ns: int, progress: Callable[[str], None]) ->
     Raises LedgerError `init.exists` where a data directory stands already.
     """
     if layout.genesis.exists():
-        raise LedgerError("init.exists", "there is a chain in this directory already", layout.data, "an empty directory")
+        raise LedgerError(
+            "init.exists", "there is a chain in this directory already", layout.data, "an empty directory"
+        )
     if layout.marker.exists():
         for half_made in (layout.node, layout.demo):
             shutil.rmtree(half_made, ignore_errors=True)
     elif layout.data.exists() and any(layout.data.iterdir()):
-        raise LedgerError("init.exists", "the directory holds something else", layout.data, "an empty directory")
+        raise LedgerError(
+            "init.exists", "the directory holds something else", layout.data, "an empty directory"
+        )
     layout.node.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.marker.touch()
     progress("生成示范密钥 making demo keys")

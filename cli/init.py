@@ -18,7 +18,8 @@ from node.ledger import Ledger
 def init(
     data: Annotated[Path, typer.Option("--data", help="数据目录 data directory")] = Path("data"),
     genesis_file: Annotated[
-        Path | None, typer.Option("--genesis", help="join the chain of this genesis file instead of making a demo")
+        Path | None,
+        typer.Option("--genesis", help="join the chain of this genesis file instead of making a demo"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
@@ -46,7 +47,9 @@ def _join(layout: Layout, genesis_file: Path) -> Genesis:
     try:
         raw = genesis_file.read_bytes()
     except OSError as error:
-        raise GenesisError("genesis.unreadable", "the genesis file cannot be read", str(error), genesis_file) from None
+        raise GenesisError(
+            "genesis.unreadable", "the genesis file cannot be read", str(error), genesis_file
+        ) from None
     genesis = decode_genesis(raw)
     layout.node.mkdir(parents=True, exist_ok=True, mode=0o700)
     Ledger.create(layout.ledger, genesis).close()

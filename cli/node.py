@@ -25,8 +25,11 @@ from node.rpc.config import RpcConfig
 
 def node(
     data: Annotated[Path, typer.Option("--data", help="数据目录 data directory")] = Path("data"),
-    host: Annotated[str, typer.Option(help="address to listen on; beyond loopback tokens or mTLS are required")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="JSON-RPC, HTTP and WebSocket")] = DEFAULT_PORT_BASE + OFFSETS["node"],
+    host: Annotated[
+        str, typer.Option(help="address to listen on; beyond loopback tokens or mTLS are required")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="JSON-RPC, HTTP and WebSocket")] = DEFAULT_PORT_BASE
+    + OFFSETS["node"],
     heartbeat: Annotated[float, typer.Option(help="seconds without a block, at most")] = 60.0,
     tokens: Annotated[Path | None, typer.Option(help="file of bearer tokens and their scopes")] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="opens the validator key")] = None,

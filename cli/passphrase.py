@@ -23,9 +23,14 @@ def passphrase_for(purpose: str, file: Path | None) -> str:
     path = file or (Path(os.environ[PASSPHRASE_FILE]) if PASSPHRASE_FILE in os.environ else None)
     if path is None:
         raise KeyFileError(
-            "key.no_passphrase", "the machine's key needs a passphrase", None, f"--passphrase-file or {PASSPHRASE_FILE}"
+            "key.no_passphrase",
+            "the machine's key needs a passphrase",
+            None,
+            f"--passphrase-file or {PASSPHRASE_FILE}",
         )
     try:
         return path.read_text().rstrip("\n")
     except OSError as error:
-        raise KeyFileError("key.no_passphrase", "the passphrase file cannot be read", str(error), path) from None
+        raise KeyFileError(
+            "key.no_passphrase", "the passphrase file cannot be read", str(error), path
+        ) from None

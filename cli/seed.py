@@ -1,7 +1,7 @@
 """Fills a new demo: enrols everybody on the chain, then lets its people work through the applications' own API.
 
-Each stage is remembered in the demo's directory, so a start that was interrupted goes on; enrolment asks the chain who is
-there already.
+Each stage is remembered in the demo's directory, so a start that was interrupted goes on; enrolment asks
+the chain who is there already.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from apps.community_correction.seed import seed as seed_correction
+
 from apps.sharing_points.seed import seed as seed_points
 from cli.demo_consortium import Layout
 from cli.demo_signer import DemoSigner
@@ -55,7 +56,9 @@ def _enrol(layout: Layout, cast: DemoCast, port_base: int, progress: Progress) -
         known = {
             one.identity
             for one in (*cast.people, *cast.services)
-            if identity_registry.decode_credential(node.call(identity_registry.credential(one.address))).status
+            if identity_registry.decode_credential(
+                node.call(identity_registry.credential(one.address))
+            ).status
         }
         batches = enrolment_batches(cast)
         for number, batch in enumerate(batches, start=1):

@@ -1,7 +1,7 @@
 """The services, one process each: identity, correction (one per agency), points, portal, and a person's signer.
 
-Every command reads the data directory's genesis and builds one application from it. Login to the applications is the
-demo's role switch in this version, so they serve demo chains only and say so.
+Every command reads the data directory's genesis and builds one application from it. Login to the
+applications is the demo's role switch in this version, so they serve demo chains only and say so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _BY_KEY = {organisation.key: organisation for organisation in ORGANISATIONS}
 _COMMUNITY = _BY_KEY["community"]
 
 
-def identity(data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False) -> None:
+def identity(
+    data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False
+) -> None:
     """Serve the signing page, the credential directory and the demo's enrolment."""
     from identity.web import IdentityConfig, create_app
 
@@ -55,7 +57,9 @@ def identity(data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE,
 
 def signer(
     data: Data = Path("data"),
-    keys: Annotated[Path | None, typer.Option("--keys", help="directory of key files; default: the demo's")] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="directory of key files; default: the demo's")
+    ] = None,
     port_base: PortBase = DEFAULT_PORT_BASE,
     log_json: LogJson = False,
 ) -> None:
@@ -104,7 +108,9 @@ def correction(
         organisation=own.id,
         organisations={
             one.id: Organisation(
-                one.id, OrganisationKind(ORGANISATION_KINDS[one.kind]), Text(one.name, english.get(one.id, one.name))
+                one.id,
+                OrganisationKind(ORGANISATION_KINDS[one.kind]),
+                Text(one.name, english.get(one.id, one.name)),
             )
             for one in genesis.organisations
         },
@@ -126,7 +132,9 @@ def correction(
     _serve(create_app(config, directory), agency, port_base)
 
 
-def points(data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False) -> None:
+def points(
+    data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False
+) -> None:
     """Serve the sharing community and the love bank."""
     from apps.sharing_points.app import PointsConfig, create_app
     from apps.site.demo_directory import DemoDirectory
@@ -152,7 +160,9 @@ def points(data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, l
     _serve(create_app(config), "points", port_base)
 
 
-def portal(data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False) -> None:
+def portal(
+    data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False
+) -> None:
     """Serve the page that lists who can log in where."""
     from apps.site.portal import create_portal
     from cli.portal import portal_config

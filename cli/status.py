@@ -62,7 +62,9 @@ def healthy(name: str, port_base: int) -> bool:
                 return bool(client.request("shelian_health")["ok"])
             finally:
                 client.close()
-        return httpx.get(url_of(name, port_base) + HEALTH[name], timeout=3, trust_env=False).status_code == 200
+        return (
+            httpx.get(url_of(name, port_base) + HEALTH[name], timeout=3, trust_env=False).status_code == 200
+        )
     except (httpx.HTTPError, NodeError):
         return False
 

@@ -26,7 +26,9 @@ _WATCH_S = 0.5
 
 def up(
     data: Annotated[Path, typer.Option("--data", help="数据目录 data directory")] = Path("data"),
-    port_base: Annotated[int, typer.Option("--port-base", help="ports are offsets from this")] = DEFAULT_PORT_BASE,
+    port_base: Annotated[
+        int, typer.Option("--port-base", help="ports are offsets from this")
+    ] = DEFAULT_PORT_BASE,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Start everything on this machine; Ctrl-C stops it cleanly; the next start continues."""
@@ -53,7 +55,9 @@ def up(
             time.sleep(_WATCH_S)
             dead = supervisor.dead()
             if dead is not None:
-                raise SystemFault("system.child_died", f"{dead} stopped", supervisor.tail(dead), "a running process")
+                raise SystemFault(
+                    "system.child_died", f"{dead} stopped", supervisor.tail(dead), "a running process"
+                )
     finally:
         say("正在停止 stopping…")
         supervisor.stop()
