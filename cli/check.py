@@ -32,11 +32,13 @@ def check(
         )
     seconds = time.monotonic() - started
     lines = [
-        f"{'通过 passed' if report.ok else '失败 FAILED'}: {report.height} blocks, {report.transactions} transactions, "
-        f"{report.rows} rows, {report.headers} headers, {report.commits} commits, {seconds:.1f} s"
+        f"{'通过 passed' if report.ok else '失败 FAILED'}: {report.height} blocks, "
+        f"{report.transactions} transactions, {report.rows} rows, {report.headers} headers, "
+        f"{report.commits} commits, {seconds:.1f} s"
     ]
     lines += [
-        f"  {finding.code} at height {finding.height}: {finding.message}; got {finding.got}, expected {finding.expected}"
+        f"  {finding.code} at height {finding.height}: {finding.message}; "
+        f"got {finding.got}, expected {finding.expected}"
         for finding in report.findings
     ]
     result({"ok": report.ok, "seconds": seconds, **asdict(report)}, as_json=as_json, text="\n".join(lines))

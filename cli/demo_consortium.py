@@ -78,8 +78,8 @@ class Layout:
 def create_demo(layout: Layout, now_ns: int, progress: Callable[[str], None]) -> Genesis:
     """Make a demo's keys, genesis and ledger.
 
-    The genesis file is written last: without it nothing was made, and the next try begins again. The marker says that
-    what lies there is an unfinished try of ours and may be removed.
+    The genesis file is written last: without it nothing was made, and the next try begins again. The marker
+    says that what lies there is an unfinished try of ours and may be removed.
 
     Raises LedgerError `init.exists` where a data directory stands already.
     """

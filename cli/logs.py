@@ -1,4 +1,4 @@
-"""Structured logs: readable lines for a terminal, one JSON object a line for a collector. No secrets, no personal data."""
+"""Structured logs: lines for a terminal or one JSON object a line; no secrets, no personal data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure_logs(*, as_json: bool) -> None:
-    """Set up structlog and the standard library's loggers for one process; everything goes to standard error."""
+    """Set up the loggers of one process; everything goes to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

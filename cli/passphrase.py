@@ -9,8 +9,8 @@ from typing import Final
 from identity.demo.cast import DEMO_PASSPHRASE
 from identity.errors import KeyFileError
 
-PASSPHRASE_FILE: Final = "SHELIAN_PASSPHRASE_FILE"
-"""Environment variable: path of the file. systemd's LoadCredential makes one that only the service can read."""
+PASSPHRASE_FILE: Final = "SHELIAN_PASSPHRASE_FILE"  # noqa: S105 (a variable's name)
+"""Environment variable: path of the file; systemd's LoadCredential makes one that only the service reads."""
 
 
 def passphrase_for(purpose: str, file: Path | None) -> str:

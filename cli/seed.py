@@ -1,4 +1,4 @@
-"""Fills a new demo: enrols everybody on the chain, then lets its people work through the applications' own API.
+"""Fills a new demo: enrols everybody on the chain, then lets its people work through the apps' own API.
 
 Each stage is remembered in the demo's directory, so a start that was interrupted goes on; enrolment asks
 the chain who is there already.
@@ -28,7 +28,7 @@ Progress = Callable[[str], None]
 
 
 def seed_demo(layout: Layout, genesis: Genesis, port_base: int, progress: Progress) -> None:
-    """Do what is left of the three stages; nothing on a chain that is not a demo. Raises what the stages raise."""
+    """Do what is left of the three stages; nothing on a chain that is not a demo."""
     if not genesis.is_demo:
         return
     stages = _Stages(layout.demo / "stages.json")

@@ -1,4 +1,4 @@
-"""The services, one process each: identity, correction (one per agency), points, portal, and a person's signer.
+"""The services, one process each: identity, correction (one per agency), points, portal, a person's signer.
 
 Every command reads the data directory's genesis and builds one application from it. Login to the
 applications is the demo's role switch in this version, so they serve demo chains only and say so.
@@ -63,7 +63,7 @@ def signer(
     port_base: PortBase = DEFAULT_PORT_BASE,
     log_json: LogJson = False,
 ) -> None:
-    """A person's signing agent on their own machine: shows in plain words what is signed, then signs with a key file."""
+    """A person's signing agent: shows in plain words what is signed, then signs with a key file."""
     from identity.signer import SignerConfig, create_app
 
     configure_logs(as_json=log_json)

@@ -49,7 +49,8 @@ def up(
         result(
             {"ok": True, "portal": portal, "data": layout.data, "seconds": round(seconds, 1)},
             as_json=as_json,
-            text=f"\n  社链已启动 Shelian is up ({seconds:.1f} s)\n\n  入口 portal   {portal}\n\n  Ctrl-C 停止 stops it\n",
+            text=f"\n  社链已启动 Shelian is up ({seconds:.1f} s)\n\n  入口 portal   {portal}\n\n"
+            "  Ctrl-C 停止 stops it\n",
         )
         while not stop.asked:
             time.sleep(_WATCH_S)
