@@ -6,7 +6,6 @@ Whatever changes something answers with a signing request (docs/ARCHITECTURE.md)
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -105,8 +104,8 @@ def kinds(_: Anyone, readers: Reading) -> list[dict[str, Any]]:
     return [
         {
             "kind": kind.number,
-            "name": asdict(kind.label),
-            "category": {"number": category.number, **asdict(category.label)},
+            "name": kind.name._asdict(),
+            "category": {"number": category.number, **category.name._asdict()},
             "weight": weights.get(kind.number, 0),
             "points_an_hour": points_of(60 // UNIT_MINUTES, weights.get(kind.number, 0)),
         }
@@ -276,7 +275,7 @@ def totals(readers: Reading) -> dict[str, int]:
 
 @router.get("/requests", tags=["community"])
 def requests(person: Staff, readers: Reading, before: Before = None, limit: Limit = 20) -> dict[str, Any]:
-    """Acts that need two persons, newest first."""
+    """Acts that need two persons, newest first; `may_agree` says which of them wait for the caller."""
     page = readers.context.store.requests(before=before, limit=limit)
     return {
         "requests": [
@@ -342,7 +341,7 @@ def _order(view: OrderView) -> dict[str, Any]:
         "state_text": STATES[order.state].word._asdict(),
         "offer": order.offer,
         "kind": order.kind,
-        "kind_text": asdict(view.kind.label),
+        "kind_text": view.kind._asdict(),
         "units": order.units,
         "minutes": view.minutes,
         "amount": order.amount,

@@ -11,9 +11,13 @@ from apps.sharing_points.projection import BURNED, ESCROW, FUND, ISSUED, Line, R
 from apps.sharing_points.views import NEIGHBOUR, Readers
 from apps.site.formats import CHINA
 from apps.site.people import APPROVER, COMMUNITY_CLERK, Person
-from apps.site.text import Text
+from apps.site.text import Language, Text
 from contracts.bindings import love_bank
 from contracts.vocabulary import EntryKind
+
+_IN_COLOUR, _OUT_COLOUR = "#2f7d4f", "#d9822b"
+"""As the chart's legend in points.css."""
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 ENTRY_WORDS: Mapping[EntryKind, Text] = {
     EntryKind.ISSUE: Text("发放", "issued"),
@@ -101,7 +105,7 @@ def _about_order(line: Line) -> bool:
     return line.kind in (EntryKind.HOLD, EntryKind.PAY, EntryKind.REFUND)
 
 
-def flows_chart(flows: Sequence[tuple[int, int]], now: int, words: tuple[str, str]) -> dict[str, object]:
+def flows_chart(flows: Sequence[tuple[int, int]], now: int, language: Language) -> dict[str, object]:
     """An ECharts option: points in and out of an account in each of the last six months."""
     months = _last_months(now, 6)
     received, spent = dict.fromkeys(months, 0), dict.fromkeys(months, 0)
@@ -110,28 +114,31 @@ def flows_chart(flows: Sequence[tuple[int, int]], now: int, words: tuple[str, st
         if month in received:
             received[month] += max(amount, 0)
             spent[month] += max(-amount, 0)
-
-    def series(name: str, values: Iterable[int], colour: str) -> dict[str, object]:
-        return {
-            "name": name,
-            "type": "bar",
-            "data": list(values),
-            "itemStyle": {"color": colour, "borderRadius": [4, 4, 0, 0]},
-            "barMaxWidth": 28,
-        }
-
     return {
-        "aria": {"enabled": True},
-        "grid": {"left": 8, "right": 8, "top": 36, "bottom": 4, "containLabel": True},
-        "legend": {"top": 0, "right": 0},
-        "tooltip": {"trigger": "axis", "renderMode": "richText"},
-        "xAxis": {"type": "category", "data": months, "axisTick": {"show": False}},
+        "animation": False,
+        "grid": {"left": 4, "right": 4, "top": 12, "bottom": 4, "containLabel": True},
+        "xAxis": {
+            "type": "category",
+            "data": [_month_name(month, language) for month in months],
+            "axisTick": {"show": False},
+        },
         "yAxis": {"type": "value", "minInterval": 1},
-        "series": [
-            series(words[0], received.values(), "#2f7d4f"),
-            series(words[1], spent.values(), "#d9822b"),
-        ],
+        "series": [_bars(received.values(), _IN_COLOUR), _bars(spent.values(), _OUT_COLOUR)],
     }
+
+
+def _bars(values: Iterable[int], colour: str) -> dict[str, object]:
+    return {
+        "type": "bar",
+        "data": list(values),
+        "itemStyle": {"color": colour, "borderRadius": [4, 4, 0, 0]},
+        "barMaxWidth": 28,
+    }
+
+
+def _month_name(month: str, language: Language) -> str:
+    number = int(month[5:])
+    return f"{number}月" if language == "zh" else _MONTHS[number - 1]
 
 
 def chart_since(now: int) -> int:

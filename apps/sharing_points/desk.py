@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from apps.sharing_points import commands
 from apps.sharing_points.access import Approver, Clerk, Reading, Staff, ask, resident_named
 from apps.sharing_points.bank_views import request_views
-from apps.sharing_points.commands import Asked
+from apps.sharing_points.commands import REQUEST_LIFE_S, Asked
 from apps.sharing_points.pages import Before, Csrf
 from apps.sharing_points.views import order_views
 from apps.site.context import check_form_token, site_of
@@ -26,15 +26,15 @@ Words = Annotated[str, Form()]
 @router.get("")
 def desk(request: Request, person: Staff, readers: Reading, before: Before = None) -> Response:
     store, now = readers.context.store, readers.context.now()
-    page = store.requests(before=before)
-    views = request_views(readers, person, page.rows)
+    page = store.requests(before=before, limit=10)
+    open_now = request_views(readers, person, store.open_requests(since=now - REQUEST_LIFE_S))
     disputes = store.orders_in(OrderState.DISPUTED, changed_before=now + 60)
     clerk = person.holds(COMMUNITY_CLERK)
     return site_of(request).page(
         request,
         "points/desk.html",
-        waiting=[view for view in views if view.may_agree],
-        requests=views,
+        waiting=[view for view in open_now if view.may_agree],
+        requests=request_views(readers, person, page.rows),
         before=page.before,
         disputes=order_views(readers, person, disputes) if clerk else [],
         totals=store.totals(),

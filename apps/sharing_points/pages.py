@@ -107,7 +107,7 @@ def publish_form(request: Request, person: Resident, readers: Reading, offer: bo
         weights=context.tariff().weights,
         balance=context.store.balance(person.identity.hex()),
         lengths=[(units, units * UNIT_MINUTES) for units in (1, 2, 3, 4, 6, 8, 12, 16, 24, MAX_UNITS)],
-        start=datetime.fromtimestamp(context.now() + 86_400, CHINA).strftime("%Y-%m-%dT%H:00"),
+        start=datetime.fromtimestamp(context.now() + 86_400, CHINA).strftime("%Y-%m-%dT09:00"),
         limits={
             "title": commands.MAX_TITLE,
             "area": commands.MAX_AREA,
@@ -255,7 +255,6 @@ def bank(request: Request, person: Resident, readers: Reading, before: Before = 
             before=page.before,
         )
     flows = context.store.flows(identity, chart_since(context.now()))
-    words = ("收入", "支出") if site.language(request) == "zh" else ("in", "out")
     held = [order for order in _open_orders(readers, person) if _holds(order, identity)]
     return site.page(
         request,
@@ -264,7 +263,7 @@ def bank(request: Request, person: Resident, readers: Reading, before: Before = 
         held=sum(order.amount for order in held),
         lines=statement_views(readers, page.rows),
         before=page.before,
-        chart=flows_chart(flows, context.now(), words) if flows else None,
+        chart=flows_chart(flows, context.now(), site.language(request)) if flows else None,
     )
 
 

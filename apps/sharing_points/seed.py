@@ -19,7 +19,8 @@ from apps.site.text import Text
 Sign = Callable[[str, Mapping[str, Any]], str]
 """(account name, signing request) -> the signed transaction as 0x hex."""
 
-_HOUR = 3_600
+_HOUR_S, _DAY_S = 3_600, 86_400
+_CHINA_S = 8 * _HOUR_S
 
 
 class DemoPerson:
@@ -68,36 +69,38 @@ def _refusal(answer: Mapping[str, Any], status: int) -> SiteError:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """One order: who asks, who helps, what, how long from now it starts, and how far it goes."""
+    """One order: who asks, who helps, what, when it starts (days from today, hour), how far it goes."""
 
     asks: int
     helps: int
     kind: int
     units: int
-    hours: int
+    days: int
+    hour: int
     title: str
     area: str
     until: str
 
 
 _SCENES: tuple[_Scene, ...] = (
-    _Scene(1, 2, 21, 4, 26, "陪奶奶去社区医院量血压", "东区 3 号院附近", "rated"),
-    _Scene(3, 4, 11, 6, 30, "厨房水龙头漏水，请帮忙换垫圈", "西区菜市场旁", "completed"),
-    _Scene(5, 6, 41, 8, 48, "初二数学，周末补两个小时", "社区图书角", "finished"),
-    _Scene(7, 8, 31, 4, 5, "放学接孩子，托管一小时", "小学北门", "in-service"),
-    _Scene(9, 10, 82, 3, 20, "教老人用手机挂号", "南区活动室", "confirmed"),
-    _Scene(2, 1, 22, 2, 28, "代买菜，送到楼下", "东区 5 号院", "accepted"),
-    _Scene(11, 12, 51, 4, 72, "想学写春联，求一位书法老师", "文化站二楼", "published"),
-    _Scene(12, 13, 81, 3, 50, "给行动不便的父亲理发", "北区 1 号楼", "published"),
-    _Scene(13, 14, 12, 4, 96, "旧衣柜门合页松了", "西区 8 号院", "published"),
-    _Scene(14, 15, 72, 4, 60, "最近睡不好，想找人聊聊", "心理服务站", "published"),
-    _Scene(15, 16, 61, 4, 36, "想跟人学八段锦", "中心广场", "cancelled"),
-    _Scene(16, 17, 91, 4, 44, "邻里停车的事，想请人调解", "物业会议室", "disputed"),
+    _Scene(1, 2, 21, 4, 1, 9, "陪奶奶去社区医院量血压", "东区 3 号院附近", "rated"),
+    _Scene(3, 4, 11, 6, 1, 15, "厨房水龙头漏水，请帮忙换垫圈", "西区菜市场旁", "completed"),
+    _Scene(5, 6, 41, 8, 2, 14, "初二数学，周末补两个小时", "社区图书角", "finished"),
+    _Scene(7, 8, 31, 4, 1, 17, "放学接孩子，托管一小时", "小学北门", "in-service"),
+    _Scene(9, 10, 82, 3, 1, 10, "教老人用手机挂号", "南区活动室", "confirmed"),
+    _Scene(2, 1, 22, 2, 2, 9, "代买菜，送到楼下", "东区 5 号院", "accepted"),
+    _Scene(11, 12, 51, 4, 3, 19, "想学写春联，求一位书法老师", "文化站二楼", "published"),
+    _Scene(12, 13, 81, 3, 2, 10, "给行动不便的父亲理发", "北区 1 号楼", "published"),
+    _Scene(13, 14, 12, 4, 4, 15, "旧衣柜门合页松了", "西区 8 号院", "published"),
+    _Scene(14, 15, 72, 4, 2, 20, "最近睡不好，想找人聊聊", "心理服务站", "published"),
+    _Scene(15, 16, 61, 4, 1, 7, "想跟人学八段锦", "中心广场", "cancelled"),
+    _Scene(16, 17, 91, 4, 2, 16, "邻里停车的事，想请人调解", "物业会议室", "disputed"),
 )
 
 
 def seed(url: str, sign: Sign, now: int, clerks: Sequence[str], residents: Sequence[str]) -> list[str]:
-    """Make the scenes; the ids of the orders. `clerks`: two account names; `residents`: twenty; `now`: seconds.
+    """Make the scenes; the ids of the orders. `clerks`: two account names, `residents`: twenty; `now` in
+    seconds.
 
     Raises SiteError when the process refuses something, `site.http` (404) outside a demo.
     """
@@ -125,12 +128,17 @@ def _body(scene: _Scene, now: int) -> dict[str, Any]:
     return {
         "kind": scene.kind,
         "units": scene.units,
-        "start_at": now // _HOUR * _HOUR + scene.hours * _HOUR,
+        "start_at": _midnight(now) + scene.days * _DAY_S + scene.hour * _HOUR_S,
         "title": scene.title,
         "area": scene.area,
         "place": "到了打铃",
         "details": "",
     }
+
+
+def _midnight(now: int) -> int:
+    """The start of today in China, in seconds."""
+    return (now + _CHINA_S) // _DAY_S * _DAY_S - _CHINA_S
 
 
 def _play(scene: _Scene, people: Mapping[int, DemoPerson], now: int) -> str:

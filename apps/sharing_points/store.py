@@ -236,6 +236,19 @@ class PointsStore:
         """Acts that need two persons, newest first."""
         return self._page(select(requests), requests.c.position, before, limit, _request)
 
+    def open_requests(self, since: int, limit: int = 100) -> list[Request]:
+        """Acts that still wait for a second person and were asked for since a time, oldest first."""
+        query = (
+            select(requests)
+            .where(
+                requests.c.countersigned_by == "", requests.c.withdrawn.is_(False), requests.c.time >= since
+            )
+            .order_by(requests.c.position)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [_request(row) for row in connection.execute(query).mappings()]
+
     def request(self, action: str) -> Request | None:
         with self._engine.connect() as connection:
             row = connection.execute(select(requests).where(requests.c.action == action)).mappings().first()

@@ -131,6 +131,7 @@ requests = Table(
     Column("countersigned_by", _IDENTITY, nullable=False),
     Column("withdrawn", Boolean, nullable=False),
     Index("request_recent", "position"),
+    Index("request_open", "countersigned_by", "withdrawn", "position"),
 )
 
 PROJECTED = (cursor, orders, parties, order_events, accounts, lines, requests)

@@ -28,10 +28,10 @@ from apps.sharing_points.rules import (
     possible_steps,
     waiting_for,
 )
-from apps.sharing_points.taxonomy import Category, category_of
+from apps.sharing_points.taxonomy import Category, category_of, name_of
 from apps.site.people import COMMUNITY_CLERK, Directory, Person
 from apps.site.text import Text
-from contracts.vocabulary import ORDER_KINDS, OrderKind, OrderState
+from contracts.vocabulary import OrderState
 
 NEIGHBOUR = Text("一位邻居", "a neighbour")
 
@@ -65,7 +65,7 @@ class OrderView:
     """An order as one person sees it."""
 
     order: Order
-    kind: OrderKind
+    kind: Text
     category: Category | None
     look: StateLook
     title: str
@@ -74,6 +74,8 @@ class OrderView:
     details: str
     publisher_name: Text
     other_name: Text
+    requester_name: Text
+    provider_name: Text
     mine: bool
     helping: bool
     next: Step | None
@@ -142,18 +144,20 @@ def _order_view(readers: Readers, person: Person, order: Order, text: PrivateTex
     mine = is_party(order, identity)
     other = order.provider if identity == order.requester else order.requester
     steps = possible_steps(order, identity, now, tariff)
-    kind = ORDER_KINDS[order.kind]
+    kind = name_of(order.kind)
     return OrderView(
         order=order,
         kind=kind,
         category=category_of(order.kind),
         look=STATES[order.state],
-        title=values.get("title") or kind.label.zh,
+        title=values.get("title") or kind.zh,
         area=values.get("area", ""),
         place=values.get("place", "") if inside else "",
         details=values.get("details", ""),
         publisher_name=readers.name(order.publisher) if inside else NEIGHBOUR,
         other_name=readers.name(other) if inside and other else NEIGHBOUR,
+        requester_name=readers.name(order.requester) if inside else NEIGHBOUR,
+        provider_name=readers.name(order.provider) if inside else NEIGHBOUR,
         mine=mine,
         helping=identity == order.provider or (not mine and not order.offer),
         next=next_step(order, identity, now, tariff),
