@@ -33,7 +33,8 @@ _SECOND_NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How much a pool holds; `max_age_s` in seconds; `remembered` reasons of dropped transactions."""
+    """How much a pool holds: transactions, their bytes, nonces of one sender from its own on; how long, in seconds;
+    how many reasons of dropped transactions."""
 
     count: int = 50_000
     bytes: int = 64 << 20
@@ -190,13 +191,6 @@ class TransactionPool:
                 "the nonce is too far ahead",
                 nonce,
                 f"< {sender.nonce + self._limits.per_sender}",
-            )
-        if len(sender.transactions) >= self._limits.per_sender:
-            raise Refusal(
-                "pool.sender_full",
-                "too many transactions of this sender wait",
-                len(sender.transactions),
-                self._limits.per_sender,
             )
 
     def _check_space(self, admitted: Admitted) -> None:
