@@ -265,7 +265,8 @@ class Commands:
         return Prepared(tuple(calls), _several("用印", "seal", len(calls)), _after(ids))
 
     def submit(self, person: Person, ids: Sequence[str]) -> Prepared:
-        """Send sealed documents; the delivery worker pushes them to the recipients once this is in a block."""
+        """Send sealed documents; once this is in a block, the delivery worker pushes them to the
+        recipients."""
         self._require_role(person, HANDLER)
         calls = []
         with self._store.reading() as session:
@@ -325,7 +326,7 @@ class Commands:
         return Prepared((call,), Text("退回补正", "return for correction"), f"/documents/{id}")
 
     def prepare_receipt(self, person: Person, id: str) -> str:
-        """Draft the receipt D08 for a document that was signed for; it then goes the way of every document."""
+        """Draft the receipt D08 for a document that was signed for; it goes the way of every document."""
         with self._store.reading() as session:
             local, delivery = self._delivered_here(
                 session, id, (projection.SIGNED_FOR,), "回执", "be answered"

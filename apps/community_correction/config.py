@@ -24,9 +24,9 @@ class CorrectionConfig:
     """One process of one agency.
 
     `peers` are the base URLs of the other agencies' processes by organisation; `signing_pages` maps kinds
-    of credential to signing pages. `service_key` (secp256k1) signs what the process itself sends to the chain and
-    to other agencies; `encryption_key` (X25519) opens what is sealed to the agency. Both are 32 bytes and
-    come from the keystore.
+    of credential to signing pages. `service_key` (secp256k1) signs what the process itself sends to the
+    chain and to other agencies; `encryption_key` (X25519) opens what is sealed to the agency. Both are 32
+    bytes and come from the keystore.
     """
 
     key: str

@@ -97,7 +97,7 @@ def check_upload(upload: Upload) -> CheckedFile:
 
 
 def clean_name(name: str) -> str:
-    """The last part of a file name, normalised, without control characters. SiteError correction.file_name."""
+    """The last part of a file name, without control characters. SiteError correction.file_name."""
     last = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).name
     plain = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")).strip()
     if not plain or plain in (".", "..") or len(plain.encode()) > 200:

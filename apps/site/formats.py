@@ -34,4 +34,15 @@ def short(value: bytes | str) -> str:
     return text[:8]
 
 
-FILTERS: dict[str, Callable[..., Any]] = {"moment": moment, "day": day, "size": size, "short": short}
+def from_hex(quantity: str) -> int:
+    """A number as JSON-RPC writes it."""
+    return int(quantity, 16)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "moment": moment,
+    "day": day,
+    "size": size,
+    "short": short,
+    "from_hex": from_hex,
+}

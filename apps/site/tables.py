@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from starlette.requests import Request
 
 from apps.site.text import Language, Text
@@ -34,7 +34,7 @@ class Column:
 
     key: str
     title: Text
-    sort: ColumnElement[Any] | None = None
+    sort: ColumnElement[Any] | InstrumentedAttribute[Any] | None = None
     search: bool = False
     choices: Mapping[str, Text] | None = None
     wide: bool = False
