@@ -1,7 +1,7 @@
 """What every HTTP process of identity enforces before a route runs: host, origin, size, headers.
 
-A page that a person signs on must answer to its own name only: a request under another Host (DNS rebinding) or from
-another site's page (Origin) is refused, whatever route it asks for.
+A page that a person signs on must answer to its own name only: a request under another Host (DNS rebinding)
+or from another site's page (Origin) is refused, whatever route it asks for.
 """
 
 from collections.abc import Mapping
@@ -90,7 +90,10 @@ class Guard:
             return refusal(error, 403)
         if not safe and headers.get("content-type", "").split(";")[0].strip() != "application/json":
             error = SigningRefused(
-                "http.content_type", "only JSON is taken", got=headers.get("content-type"), expected="application/json"
+                "http.content_type",
+                "only JSON is taken",
+                got=headers.get("content-type"),
+                expected="application/json",
             )
             return refusal(error, 415)
         length = headers.get("content-length", "0")
@@ -105,7 +108,9 @@ def _too_large(got: object) -> JSONResponse:
 
 
 def _limited(receive: Receive) -> Receive:
-    """The same body, which ends (and so fails to parse) where it grows over the limit without saying its length."""
+    """The same body, which ends (and so fails to parse) where it grows over the limit without saying its
+    length.
+    """
     size = 0
 
     async def limited() -> Message:

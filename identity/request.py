@@ -1,4 +1,6 @@
-"""The signing request of an app, as programs read it (docs/SIGNING.md). The signing page checks the same in JavaScript."""
+"""The signing request of an app, as programs read it (docs/SIGNING.md). The signing page checks the same in
+JavaScript.
+"""
 
 import re
 from collections.abc import Mapping
@@ -56,13 +58,15 @@ class SigningRequest:
 def check_request(data: object, *, chain_id: int, now: int) -> SigningRequest:
     """A request from parsed JSON. `now` in seconds since the epoch.
 
-    Raises SigningRefused `sign.request_fields`, `sign.request_version`, `sign.other_chain`, `sign.request_number`,
-    `sign.expired`, `sign.valid_too_long`, `sign.request_key`, `sign.call_count`, `sign.request_call`,
-    `sign.duplicate_call`, `sign.request_text`.
+    Raises SigningRefused `sign.request_fields`, `sign.request_version`, `sign.other_chain`,
+    `sign.request_number`, `sign.expired`, `sign.valid_too_long`, `sign.request_key`, `sign.call_count`,
+    `sign.request_call`, `sign.duplicate_call`, `sign.request_text`.
     """
     if not isinstance(data, dict) or sorted(data) != sorted(_FIELDS):
         got = sorted(data) if isinstance(data, dict) else type(data).__name__
-        raise SigningRefused("sign.request_fields", "fields are missing or too many", got=got, expected=_FIELDS)
+        raise SigningRefused(
+            "sign.request_fields", "fields are missing or too many", got=got, expected=_FIELDS
+        )
     if data["v"] != 1:
         raise SigningRefused("sign.request_version", "an unknown request version", got=data["v"], expected=1)
     if data["chain_id"] != chain_id:
@@ -71,7 +75,9 @@ def check_request(data: object, *, chain_id: int, now: int) -> SigningRequest:
     gas_limit = _number(data, "gas_limit", 21_000, MAX_GAS)
     valid_until = _number(data, "valid_until", 0, (1 << 53) - 1)
     if valid_until <= now:
-        raise SigningRefused("sign.expired", "the request has expired", got=valid_until, expected=f"after {now}")
+        raise SigningRefused(
+            "sign.expired", "the request has expired", got=valid_until, expected=f"after {now}"
+        )
     if valid_until > now + MAX_VALIDITY:
         raise SigningRefused(
             "sign.valid_too_long", "valid for too long", got=valid_until - now, expected=MAX_VALIDITY
@@ -141,7 +147,9 @@ def _calls(value: object) -> tuple[Call, ...]:
 def _number(data: Mapping[str, object], name: str, least: int, most: int) -> int:
     value = data[name]
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise SigningRefused("sign.request_number", f"{name} is out of range", got=value, expected=[least, most])
+        raise SigningRefused(
+            "sign.request_number", f"{name} is out of range", got=value, expected=[least, most]
+        )
     return value
 
 

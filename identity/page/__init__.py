@@ -1,8 +1,8 @@
 """The signing page: one set of static files, pinned by hash, the same wherever a person signs.
 
-`static/` holds what is served; `static/*.js` are built from `src/` by `build.mjs`. PINNED.json holds the SHA-256 of
-every file. A process that serves the page reads the files once, refuses to start when one differs, and serves
-exactly the bytes it checked.
+`static/` holds what is served; `static/*.js` are built from `src/` by `build.mjs`. PINNED.json holds the
+SHA-256 of every file. A process that serves the page reads the files once, refuses to start when one differs,
+and serves exactly the bytes it checked.
 """
 
 import hashlib

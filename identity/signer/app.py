@@ -1,11 +1,10 @@
 """The signer's routes.
 
-| route | who | what |
-|---|---|---|
-| `GET /sign`, `/static/*`, `/config.json` | the person's browser | the pinned signing page |
-| `GET /api/page/keys`, `POST /api/page/pair`, `/api/page/sign` | the signer's own page, by its page token | keys, admit a site, sign |
-| `GET /api/keys`, `POST /api/sign`, `/api/lock` | programs of the person, by the pairing token | keys, sign, forget |
-| `GET /health` | everybody on this machine | is it up |
+| route | who | what | |---|---|---| | `GET /sign`, `/static/*`, `/config.json` | the person's browser | the
+pinned signing page | | `GET /api/page/keys`, `POST /api/page/pair`, `/api/page/sign` | the signer's own page,
+by its page token | keys, admit a site, sign | | `GET /api/keys`, `POST /api/sign`, `/api/lock` | programs of
+the person, by the pairing token | keys, sign, forget | | `GET /health` | everybody on this machine | is it up
+|
 """
 
 import time
@@ -102,7 +101,9 @@ def create_app(config: SignerConfig) -> ASGIApp:
         titles = [title_of(call).zh for call in unsigned.calls]
         key = keyring.key(session, unsigned.scheme, unsigned.public_key, passphrase)
         signed = sign_imi(key, unsigned, origin=origin_of(config.public_url), rp_id=config.rp_id)
-        _log.info("signed", calls=sorted(set(titles)), count=len(titles), transaction="0x" + signed.hash.hex())
+        _log.info(
+            "signed", calls=sorted(set(titles)), count=len(titles), transaction="0x" + signed.hash.hex()
+        )
         return signed
 
     @app.get("/health")
@@ -130,7 +131,10 @@ def create_app(config: SignerConfig) -> ASGIApp:
         signing_hash = "0x" + request.unsigned.signing_hash.hex()
         if signing_hash != body.signing_hash:
             raise SigningRefused(
-                "sign.other_hash", "the page shows another transaction", got=body.signing_hash, expected=signing_hash
+                "sign.other_hash",
+                "the page shows another transaction",
+                got=body.signing_hash,
+                expected=signing_hash,
             )
         return {"signature": "0x" + sign(request, session, body.passphrase).signature.hex()}
 

@@ -1,7 +1,7 @@
 """Unlocked keys: opened by a passphrase, forgotten when idle.
 
-A key is unlocked for one session (a browser tab, or the holders of the program token): other users of the same
-machine reach the same loopback port, and must not sign with what somebody else unlocked.
+A key is unlocked for one session (a browser tab, or the holders of the program token): other users of the
+same machine reach the same loopback port, and must not sign with what somebody else unlocked.
 """
 
 import threading
@@ -53,7 +53,9 @@ class Keyring:
             if held is not None:
                 held.used_at = self._clock()
                 return held.key
-        file = next((f for f in self.files() if (f.algorithm.scheme, f.public_key) == (scheme, public_key)), None)
+        file = next(
+            (f for f in self.files() if (f.algorithm.scheme, f.public_key) == (scheme, public_key)), None
+        )
         if file is None:
             raise SigningRefused("sign.key_not_here", "this machine does not hold the key", got=public_key)
         if not passphrase:

@@ -43,7 +43,9 @@ class Pairing:
             if origin in self._admitted or origin in self._known:
                 return
             if len(self._admitted) >= MAX_ORIGINS:
-                raise SigningRefused("signer.too_many_origins", "too many sites are admitted", expected=MAX_ORIGINS)
+                raise SigningRefused(
+                    "signer.too_many_origins", "too many sites are admitted", expected=MAX_ORIGINS
+                )
             self._admitted.append(origin)
             _write_private(self._path, json.dumps(self._admitted).encode())
 

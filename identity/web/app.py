@@ -149,7 +149,9 @@ def _apps(config: IdentityConfig) -> tuple[AppOrigin, ...]:
 def _open_demo(config: IdentityConfig, directory: Directory, node: NodeClient) -> DemoEnrolment | None:
     if config.purpose != "demo" or config.demo_directory is None:
         return None
-    _log.warning("DEMO: registrars' keys stand on this machine and sign by program; never do this in production")
+    _log.warning(
+        "DEMO: registrars' keys stand on this machine and sign by program; never do this in production"
+    )
     return DemoEnrolment(
         load_cast(config.demo_directory),
         config.demo_directory,
@@ -163,7 +165,9 @@ def _open_demo(config: IdentityConfig, directory: Directory, node: NodeClient) -
 
 def _demo(demo: DemoEnrolment | None) -> DemoEnrolment:
     if demo is None:
-        raise EnrolmentError("enrolment.not_a_demo", "this chain is not a demo", got="production", expected="demo")
+        raise EnrolmentError(
+            "enrolment.not_a_demo", "this chain is not a demo", got="production", expected="demo"
+        )
     return demo
 
 

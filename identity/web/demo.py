@@ -46,10 +46,11 @@ class DemoEnrolment:
     def enrol_passkey(
         self, person_id: str, public_key: bytes, credential_id: bytes
     ) -> tuple[Credential, tuple[Receipt, ...]]:
-        """Add a passkey to a person: both registrars of the organisation sign, then it stands in the directory.
+        """Add a passkey to a person: both registrars of the organisation sign, then it stands in the
+        directory.
 
-        Raises EnrolmentError `enrolment.unknown_person`, `enrolment.key_known`, `enrolment.failed`, SignatureRefused
-        for a key that is none, NodeError.
+        Raises EnrolmentError `enrolment.unknown_person`, `enrolment.key_known`, `enrolment.failed`,
+        SignatureRefused for a key that is none, NodeError.
         """
         person = next((one for one in self._cast.people if one.id == person_id), None)
         if person is None:

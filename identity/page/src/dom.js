@@ -58,9 +58,10 @@ export function shortened(hex) {
   return element("span", { class: "id" }, element("span", { title: hex }, `${hex.slice(2, 8)}…${hex.slice(-4)}`), copy);
 }
 
-export function dateTime(seconds) {
-  const format = new Intl.DateTimeFormat(language() === "en" ? "en-GB" : "zh-CN", {
-    timeZone: "Asia/Shanghai", year: "numeric", month: "long", day: "numeric", hour: "2-digit", minute: "2-digit",
+// A time in China, as the 24-hour clock shows it.
+export function dateTime(seconds, inLanguage = language()) {
+  const format = new Intl.DateTimeFormat(inLanguage === "en" ? "en-GB" : "zh-CN", {
+    timeZone: "Asia/Shanghai", year: "numeric", month: "long", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
   });
   return format.format(new Date(seconds * 1000));
 }
