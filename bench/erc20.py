@@ -1,86 +1,74 @@
-"""ERC-20 transfers, signed ahead: the workload every chain's figures are made with."""
+"""ERC-20 transfers: the workload every chain's figures are made with."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import coincurve
-
-from bench.load import Client
+from bench.cast import DEPLOYER, SENDERS
+from bench.load import Client, LoadError
+from bench.sending import Sender
 from node.chain.encoding import keccak256
-from node.chain.transaction import build_ethereum
 
 _TOKEN = json.loads((Path(__file__).parent / "contracts" / "Token.json").read_text())
 _TRANSFER = keccak256(b"transfer(address,uint256)")[:4]
-_FUNDS = 10**24
-DEPLOY_GAS = 3_000_000
-TRANSFER_GAS = 60_000
+_POINTS = 10**24
+_COIN = 10**19
+_DEPLOY_GAS = 3_000_000
+_TRANSFER_GAS = 60_000
+_COIN_GAS = 21_000
 
 
-class Account:
-    """A secp256k1 account that counts its own nonce."""
+class TokenHolders:
+    """Senders that all hold a new token."""
 
-    def __init__(self, secret: bytes, nonce: int = 0) -> None:
-        self._key = coincurve.PrivateKey(secret)
-        self.address = keccak256(self._key.public_key.format(compressed=False)[1:])[12:]
-        self.nonce = nonce
+    def __init__(self, client: Client, token: bytes, senders: list[Sender], tip: int, fee: int) -> None:
+        self._client = client
+        self._token = token
+        self._senders = senders
+        self._tip = tip
+        self._fee = fee
 
-    def sign(self, chain_id: int, to: bytes, data: bytes, gas: int, tip: int, fee: int) -> bytes:
-        """A type-2 transaction, raw."""
-        unsigned = build_ethereum(
-            type=2,
-            chain_id=chain_id,
-            nonce=self.nonce,
-            max_priority_fee=tip,
-            max_fee=fee,
-            gas_limit=gas,
-            to=to or None,
-            value=0,
-            data=data,
-        )
-        self.nonce += 1
-        signature = self._key.sign_recoverable(unsigned.signing_hash, hasher=None)
-        r, s = (int.from_bytes(signature[i : i + 32], "big") for i in (0, 32))
-        return unsigned.with_signature(signature[64], r, s).raw
+    @classmethod
+    async def create(cls, client: Client) -> TokenHolders:
+        """Deploy the token as `DEPLOYER`, give each of `SENDERS` some, and coin for gas where gas costs.
 
+        Raises LoadError when the deployer cannot pay for it.
+        """
+        chain_id = int(await client.call("eth_chainId"), 16)
+        fee = 2 * int(await client.call("eth_gasPrice"), 16)
+        tip = int(await client.call("eth_maxPriorityFeePerGas"), 16)
+        root = Sender(DEPLOYER, chain_id, await client.nonce(DEPLOYER.address))
+        senders = [Sender(key, chain_id, 0) for key in SENDERS]
+        address = "0x" + DEPLOYER.address.hex()
+        needed = fee and _COIN * (len(senders) + 1)
+        if int(await client.call("eth_getBalance", address, "latest"), 16) < needed:
+            raise LoadError(f"{address} needs {needed} wei on this chain before a benchmark")
+        bytecode = bytes.fromhex(_TOKEN["bytecode"][2:])
+        deployed = await client.include(root.sign_type_2(None, bytecode, _DEPLOY_GAS, tip, fee))
+        token = bytes.fromhex(deployed["contractAddress"][2:])
+        for sender in senders:
+            if fee:
+                await client.include(root.sign_type_2(sender.address, b"", _COIN_GAS, tip, fee, value=_COIN))
+            funding = _transfer(sender.address, _POINTS)
+            await client.include(root.sign_type_2(token, funding, 2 * _TRANSFER_GAS, tip, fee))
+        return cls(client, token, senders, tip, fee)
 
-async def prepare_transfers(client: Client, root: Account, senders: list[Account], count: int) -> list[bytes]:
-    """Deploy the token, fund the senders, sign `count` transfers to fresh addresses, round robin."""
-    chain_id = int(await client.call("eth_chainId"), 16)
-    fee = 2 * int(await client.call("eth_gasPrice"), 16)
-    tip = int(await client.call("eth_maxPriorityFeePerGas"), 16)
-    for account in (root, *senders):
-        account.nonce = int(
-            await client.call("eth_getTransactionCount", "0x" + account.address.hex(), "pending"), 16
-        )
-
-    async def submit(raw: bytes) -> str:
-        answer: str = await client.call("eth_sendRawTransaction", "0x" + raw.hex())
-        return answer
-
-    bytecode = bytes.fromhex(_TOKEN["bytecode"][2:])
-    deployed = await client.receipt(await submit(root.sign(chain_id, b"", bytecode, DEPLOY_GAS, tip, fee)))
-    token = bytes.fromhex(deployed["contractAddress"][2:])
-    hashes = []
-    for account in senders:
-        if fee:  # a chain with money: the senders need some for gas
-            await client.call("anvil_setBalance", "0x" + account.address.hex(), hex(10**21))
-        hashes.append(
-            await submit(
-                root.sign(chain_id, token, transfer(account.address, _FUNDS), 2 * TRANSFER_GAS, tip, fee)
+    async def sign_transfers(self, tag: str, count: int) -> list[bytes]:
+        """`count` transfers, the senders in turn, each to an address nobody used; `tag` keeps runs apart."""
+        await self._client.load_nonces(self._senders)
+        senders = self._senders
+        return [
+            senders[i % len(senders)].sign_type_2(
+                self._token,
+                _transfer(keccak256(f"{tag} {i}".encode())[:20], 1),
+                _TRANSFER_GAS,
+                self._tip,
+                self._fee,
             )
-        )
-    for transaction in hashes:
-        await client.receipt(transaction)
-    return [
-        senders[i % len(senders)].sign(
-            chain_id, token, transfer(keccak256(i.to_bytes(8, "big"))[:20], 1), TRANSFER_GAS, tip, fee
-        )
-        for i in range(count)
-    ]
+            for i in range(count)
+        ]
 
 
-def transfer(to: bytes, amount: int) -> bytes:
-    """Calldata of ERC-20 transfer."""
+def _transfer(to: bytes, amount: int) -> bytes:
     return _TRANSFER + bytes(12) + to + amount.to_bytes(32, "big")

@@ -8,6 +8,7 @@ Nothing acknowledged can be lost on the way: what is acknowledged is on disk alr
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
+import uvloop
 
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import EngineStatus
@@ -172,6 +174,25 @@ class Node:
     def on_pending(self, listener: Callable[[bytes], None]) -> Callable[[], None]:
         self._pending_listeners.append(listener)
         return lambda: self._pending_listeners.remove(listener)
+
+
+def run_node(config: NodeConfig, started: Callable[[Node], None] = lambda node: None) -> None:
+    """Run a node until SIGINT or SIGTERM; `started` is called in its event loop once it listens.
+
+    Raises what `Node` and `Node.start` raise.
+    """
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with Node(config) as node:
+            started(node)
+            await stop.wait()
+
+    # uvloop: half of asyncio's time for each request.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 def _pending(admitted: Admitted) -> PendingTransaction:

@@ -1,0 +1,120 @@
+"""Who is on the benchmark's chain, and its genesis.
+
+Keys follow from names, so the node's process and the load generator's agree on them without talking. They are
+worth nothing: the chain is a demo and lives as long as a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.genesis import IdentitySpec, RegistrarSpec, RelyingPartySpec
+from contracts.system import SYSTEM_CONTRACTS
+from contracts.vocabulary import Domain, Role
+from identity.keys import ED25519, SECP256K1, WEBAUTHN_P256, KeyAlgorithm, KeyPair, key_pair
+from network.consortium.genesis import Member, MemberValidator, Origin, Plan, plan_genesis
+from node.chain.encoding import sha256
+from node.chain.genesis import Genesis
+
+RP_ID = "localhost"
+ORIGIN = "http://localhost:8600"
+
+COURT, PROCURATORATE, POLICE, JUSTICE, COMMUNITY, AUDITOR, DATA_BUREAU = range(1, 8)
+_KINDS = {
+    COURT: "court",
+    PROCURATORATE: "procuratorate",
+    POLICE: "police",
+    JUSTICE: "justice",
+    COMMUNITY: "community",
+    AUDITOR: "auditor",
+    DATA_BUREAU: "data_bureau",
+}
+_STAFF_PARTY, _SHARING_PARTY, _SERVICE_PARTY = (
+    sha256(f"bench {name}".encode()) for name in ("staff", "sharing", "service")
+)
+_LEVELS = {Domain.STAFF: 4, Domain.SHARING: 2, Domain.SERVICE: 0}
+
+
+def _key(name: str, algorithm: KeyAlgorithm) -> KeyPair:
+    credential_id = sha256(f"bench credential {name}".encode()) if algorithm is WEBAUTHN_P256 else b""
+    return key_pair(algorithm, sha256(f"bench key {name}".encode()), credential_id)
+
+
+def _keys(name: str, algorithm: KeyAlgorithm, count: int) -> tuple[KeyPair, ...]:
+    return tuple(_key(f"{name} {number}", algorithm) for number in range(count))
+
+
+VALIDATOR = _key("validator", ED25519)
+DEPLOYER = _key("deployer", SECP256K1)
+"""Deploys the token and funds the senders."""
+SENDERS = _keys("sender", SECP256K1, 16)
+"""Services that send ERC-20 transfers."""
+HANDLERS = _keys("handler", WEBAUTHN_P256, 32)
+"""承办人 of the court: they issue documents."""
+CLERKS = _keys("clerk", WEBAUTHN_P256, 2)
+"""Of the community: together they issue points."""
+RESIDENTS = _keys("resident", WEBAUTHN_P256, 64)
+"""They publish, take and settle orders."""
+_REGISTRARS = {organisation: _keys(f"registrar {organisation}", WEBAUTHN_P256, 2) for organisation in _KINDS}
+
+
+def identity_of(key: KeyPair) -> bytes:
+    """The 16 bytes that name the holder of a key on this chain."""
+    return sha256(b"bench identity" + key.public_key)[:16]
+
+
+def bench_genesis(genesis_time_ns: int) -> Genesis:
+    """A demo consortium of one validator with everybody above enrolled from genesis on."""
+    addresses = {contract.name: contract.address for contract in SYSTEM_CONTRACTS}
+
+    def party(name: str, row_id: bytes, domain: Domain, contracts: Sequence[str]) -> Origin:
+        row = RelyingPartySpec(
+            id=row_id,
+            rp_id=RP_ID,
+            organisation=DATA_BUREAU,
+            domain=domain,
+            contracts=tuple(addresses[contract] for contract in contracts),
+            any_contract=not contracts,
+            localhost_any_port=True,
+        )
+        return Origin(name, row)
+
+    return plan_genesis(
+        Plan(
+            chain_name="shelian-bench",
+            purpose="demo",
+            genesis_time_ns=genesis_time_ns,
+            members=tuple(
+                Member(number, kind, kind, sha256(kind.encode())) for number, kind in _KINDS.items()
+            ),
+            validators=(MemberValidator(VALIDATOR.public_key, 10, DATA_BUREAU, "bench"),),
+            registrars=tuple(
+                RegistrarSpec(identity_of(key), organisation, key.scheme, key.public_key, _STAFF_PARTY)
+                for organisation, keys in _REGISTRARS.items()
+                for key in keys
+            ),
+            origins=(
+                party("staff", _STAFF_PARTY, Domain.STAFF, ("CorrectionDocuments", "LoveBank")),
+                party("sharing", _SHARING_PARTY, Domain.SHARING, ("LoveBank", "SharingOrders")),
+                party("service", _SERVICE_PARTY, Domain.SERVICE, ()),
+            ),
+            deployers=(DEPLOYER.address,),
+            identities=(
+                *_identities((DEPLOYER, *SENDERS), DATA_BUREAU, Domain.SERVICE, Role.SERVICE, _SERVICE_PARTY),
+                *_identities(HANDLERS, COURT, Domain.STAFF, Role.HANDLER, _STAFF_PARTY),
+                *_identities(CLERKS, COMMUNITY, Domain.STAFF, Role.COMMUNITY_CLERK, _STAFF_PARTY),
+                *_identities(RESIDENTS, DATA_BUREAU, Domain.SHARING, Role.RESIDENT, _SHARING_PARTY),
+            ),
+        )
+    )
+
+
+def _identities(
+    keys: Sequence[KeyPair], organisation: int, domain: Domain, role: Role, party: bytes
+) -> tuple[IdentitySpec, ...]:
+    return tuple(
+        IdentitySpec(
+            identity_of(key), organisation, domain, _LEVELS[domain], role, key.scheme, key.public_key, party
+        )
+        for key in keys
+    )

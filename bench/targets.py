@@ -1,0 +1,141 @@
+"""The chains that are measured, each a process of its own: our node, and anvil."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.cast import DEPLOYER
+from bench.load import Client, LoadError
+
+_HERE = Path(__file__).parent
+_START_S = 120.0
+_ANVIL_GAS = 100_000_000
+"""As our blocks."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A chain at `url`; `process` where the benchmark started it."""
+
+    name: str
+    url: str
+    process: asyncio.subprocess.Process | None = None
+    has_stages: bool = False
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time the process has used, user and system, all threads; None for a chain elsewhere."""
+        if self.process is None:
+            return None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def stages(self) -> dict[str, dict[str, float]]:
+        """The node's `bench.stages` totals so far; empty unless it was started with its clocks."""
+        if self.process is None or not self.has_stages:
+            return {}
+        self.process.send_signal(signal.SIGUSR1)
+        totals: dict[str, dict[str, float]] = await _line_of(self.process)
+        return totals
+
+
+@contextlib.asynccontextmanager
+async def our_node(
+    directory: Path, *, stages: bool = False, profile: str | None = None
+) -> AsyncIterator[Target]:
+    """Our node on a new chain in `directory`."""
+    options = ["--stages"] if stages else []
+    if profile:
+        options += ["--profile", profile]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.node", str(directory), *options,
+        stdout=asyncio.subprocess.PIPE, cwd=_HERE.parent,
+    )  # fmt: skip
+    async with _stopped_at_the_end(process):
+        ready = await _line_of(process)
+        yield Target("shelian", ready["url"], process, stages)
+
+
+@contextlib.asynccontextmanager
+async def anvil(binary: Path) -> AsyncIterator[Target]:
+    """Anvil with its defaults: everything in memory, a block as soon as there is a transaction."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        str(binary), "--port", str(port), "--gas-limit", str(_ANVIL_GAS), "--silent",
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    async with _stopped_at_the_end(process):
+        url = f"http://127.0.0.1:{port}"
+        await _wait_until_listening(port)
+        async with Client(url, 1) as client:
+            await client.call("anvil_setBalance", "0x" + DEPLOYER.address.hex(), hex(10**24))
+        yield Target("anvil", url, process)
+
+
+def find_anvil() -> Path | None:
+    """Anvil's binary, installed from the lock file first if npm is here; None, and why is printed, if not."""
+    modules = _HERE / "node_modules"
+    installed = modules / ".package-lock.json"
+    lock = _HERE / "package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
+        npm = shutil.which("npm")
+        if npm is None:
+            print("optional part missing: anvil (npm ci --prefix bench needs Node.js)")
+            return None
+        command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+        if subprocess.run(command, cwd=_HERE, check=False).returncode:
+            print("optional part missing: anvil (npm ci --prefix bench failed)")
+            return None
+    found = next(modules.glob("@foundry-rs/anvil-*/bin/anvil"), None)
+    if found is None:
+        print("optional part missing: anvil (no binary for this machine)")
+    return found
+
+
+async def _line_of(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), _START_S)
+    except TimeoutError:
+        line = b""
+    if not line:
+        raise LoadError("the node did not answer; its errors are above")
+    message: dict[str, Any] = json.loads(line)
+    return message
+
+
+async def _wait_until_listening(port: int) -> None:
+    deadline = asyncio.get_running_loop().time() + _START_S
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise LoadError("anvil does not listen") from None
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+
+
+@contextlib.asynccontextmanager
+async def _stopped_at_the_end(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
