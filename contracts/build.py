@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from contracts.clear_signing import generated_descriptors
 from contracts.generate import generated_bindings
-from contracts.system import BINDINGS_DIR, BUILD_DIR, CONTRACTS_DIR, SYSTEM_CONTRACTS
+from contracts.system import BINDINGS_DIR, BUILD_DIR, CONTRACTS_DIR, DESCRIPTORS_DIR, SYSTEM_CONTRACTS
 from node.chain.errors import ShelianError
 
 SOLC: Final = CONTRACTS_DIR / "tools" / "solc"
@@ -34,14 +35,17 @@ class BuildError(ShelianError):
     """The toolchain is absent or the compiler refused the sources."""
 
 
-def compile_sources(settings: dict[str, Any] = SETTINGS) -> dict[str, Any]:
-    """solc's output for everything under src/; BuildError with the compiler's own words if it fails."""
+def compile_sources(
+    settings: dict[str, Any] = SETTINGS, extra: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """solc's output for everything under src/ and `extra` (path to text); BuildError with the compiler's own words."""
     if not (CONTRACTS_DIR / "node_modules" / "solc").is_dir():
         raise BuildError("contracts.toolchain_missing", "run `npm ci` in contracts/", str(CONTRACTS_DIR))
     sources = {
         path.relative_to(CONTRACTS_DIR).as_posix(): {"content": path.read_text(encoding="utf-8")}
         for path in sorted((CONTRACTS_DIR / "src").rglob("*.sol"))
     }
+    sources |= {path: {"content": text} for path, text in (extra or {}).items()}
     request = json.dumps({"language": "Solidity", "sources": sources, "settings": settings})
     done = subprocess.run(
         [str(SOLC), "--standard-json"],
@@ -90,12 +94,18 @@ def _layout(layout: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def generated(made: dict[Path, str]) -> dict[Path, str]:
+    """File and text of everything generated from these artifacts: bindings and clear-signing descriptors."""
+    by_name = {path.stem: json.loads(text) for path, text in made.items()}
+    return {**generated_bindings(by_name), **generated_descriptors(by_name)}
+
+
 def outdated(files: dict[Path, str]) -> list[Path]:
     """The files whose text on disk is not this one, and committed files that no source makes any more."""
     stale = [
         path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
-    present = {*BUILD_DIR.glob("*.json"), *BINDINGS_DIR.glob("[!_]*.py")}
+    present = {*BUILD_DIR.glob("*.json"), *BINDINGS_DIR.glob("[!_]*.py"), *DESCRIPTORS_DIR.glob("*.json")}
     return sorted({*stale, *(present - set(files))})
 
 
@@ -110,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    files = {**made, **generated_bindings({path.stem: json.loads(text) for path, text in made.items()})}
+    files = {**made, **generated(made)}
     stale = outdated(files)
     if options.check:
         for path in stale:

@@ -47,7 +47,7 @@ contract CorrectionDocumentsTest is DistrictTest {
         submitted(keccak256("receipt"), 8, JUSTICE_ID, COURT_ID, DOC);
         (uint8 state,,, uint48 replyDue,) = documents.delivery(DOC, JUSTICE_ID);
         vm.assertEq(state, 4);
-        // Five days from a Wednesday noon end with a Monday.
+        // Five days from a Wednesday end with the Monday.
         vm.assertEq(replyDue, (block.timestamp + 28_800) / 86_400 * 86_400 + 6 * 86_400 - 28_800 - 1);
     }
 

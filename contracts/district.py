@@ -1,4 +1,4 @@
-"""A district for contract tests: every agency with its people, and residents, standing from genesis on."""
+"""An example district for tests and the budget: every agency with its people, and residents, standing from genesis on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contracts.vocabulary import Domain, OrganisationKind, Role
 from node.chain.encoding import keccak256, sha256
 
 NOW = 1_795_000_000
-"""A Wednesday in November 2026, noon in China."""
+"""Wednesday, 18 November 2026, 19:06 in China."""
 
 COURT, PROCURATORATE, POLICE, JUSTICE, COMMUNITY, AUDITOR, DATA_BUREAU = range(1, 8)
 KINDS = {

@@ -1,0 +1,69 @@
+"""What the Consortium lets through, the node can run: no vote can put a row into force that the node ignores."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.bindings import consortium
+from contracts.district import district
+from contracts.genesis import FIRST_RULES
+from contracts.sandbox import CallFailed, Sandbox
+from contracts.system import SYSTEM
+from node.chain.rules import decode_rules, rules_slots
+
+BOX = district()
+
+
+def near(value: int, bits: int) -> st.SearchStrategy[int]:
+    """Values around a good one, and the ends of the type."""
+    top = (1 << bits) - 1
+    return st.one_of(st.just(value), st.sampled_from((0, 1, top)), st.integers(0, min(top, value * 3 + 2)))
+
+
+ROWS = st.builds(
+    consortium.Rules,
+    activation_height=near(100, 64),
+    block_gas=near(FIRST_RULES.block_gas, 64),
+    transaction_gas=near(FIRST_RULES.transaction_gas, 64),
+    correction_gas=near(FIRST_RULES.correction_gas, 64),
+    identity_gas=near(FIRST_RULES.identity_gas, 64),
+    max_transaction_bytes=near(FIRST_RULES.max_transaction_bytes, 32),
+    byte_gas=near(FIRST_RULES.byte_gas, 32),
+    base_gas=near(FIRST_RULES.base_gas, 32),
+    max_calls=near(FIRST_RULES.max_calls, 16),
+    max_validity=near(FIRST_RULES.max_validity, 32),
+    fork=st.sampled_from((0, 1, 1, 1, 2)),
+    scheme_gas=st.tuples(*(near(6_000, 32) for _ in range(8))),
+)
+
+
+@given(ROWS)
+@settings(max_examples=150, deadline=None)
+def test_an_accepted_row_is_a_sound_row(row: consortium.Rules) -> None:
+    mark = BOX.overlay.checkpoint()
+    try:
+        accepted = _add(BOX, row)
+        words = [BOX.overlay.storage(consortium.ADDRESS, slot) for slot in rules_slots(2)]
+    finally:
+        BOX.overlay.revert(mark)
+    assert (decode_rules(2, *words) is not None) == accepted
+
+
+def _add(sandbox: Sandbox, row: consortium.Rules) -> bool:
+    view = Sandbox(type(sandbox.overlay)(sandbox.overlay), sandbox.now, sandbox.number)
+    try:
+        view.send(SYSTEM, consortium.add_rules(row))
+    except CallFailed as failure:
+        assert getattr(failure.got, "name", "") == "RulesInvalid"
+        return False
+    for slot in rules_slots(2):
+        sandbox.overlay.set_storage(consortium.ADDRESS, slot, view.overlay.storage(consortium.ADDRESS, slot))
+    return True
+
+
+def test_the_first_rules_with_a_height_are_accepted() -> None:
+    values = (100, *FIRST_RULES.as_tuple()[1:])
+    view = Sandbox(type(BOX.overlay)(BOX.overlay), BOX.now, BOX.number)
+    view.send(SYSTEM, consortium.add_rules(consortium.Rules(*values)))
+    assert consortium.decode_rules_version(view.read(consortium.rules_version())) == 2
