@@ -64,7 +64,7 @@ class Request:
         self.should_stop: Callable[[], bool] = lambda: False
         """Asked by long work in a worker thread; true when the time is over."""
         self._snapshot: LedgerSnapshot | None = None
-        self._running: Future[Any] | None = None
+        self._running: list[Future[Any]] = []
 
     @property
     def ledger(self) -> LedgerSnapshot:
@@ -93,10 +93,13 @@ class Request:
         snapshot, self._snapshot = self._snapshot, None
         if snapshot is None:
             return
-        if self._running is None or self._running.done():
+        unfinished = [future for future in self._running if not future.done()]
+        if not unfinished:
             snapshot.close()
-        else:
-            self._running.add_done_callback(lambda done: snapshot.close())
+            return
+        # The workers end one after another; each looks whether it was the last.
+        for future in unfinished:
+            future.add_done_callback(lambda done: _close_after(unfinished, snapshot))
 
     def height_of(self, selector: BlockSelector) -> int | None:
         """The height a selector means in this snapshot; None if there is no such block."""
@@ -117,7 +120,12 @@ class Request:
         return height
 
     def _started(self, future: Future[Any]) -> None:
-        self._running = future
+        self._running.append(future)
+
+
+def _close_after(futures: list[Future[Any]], snapshot: LedgerSnapshot) -> None:
+    if all(future.done() for future in futures):
+        snapshot.close()
 
 
 def reverted(output: bytes, reason: str) -> RpcError:

@@ -8,7 +8,7 @@ from node.chain.encoding import keccak256
 from node.rpc.blocks import record_of
 from node.rpc.errors import limited
 from node.rpc.formats import Json
-from node.rpc.method import Method, Parameter
+from node.rpc.method import Kind, Method, Parameter
 from node.rpc.parameters import BlockSelector, parse_block_number, parse_count, parse_data, parse_percentiles
 from node.rpc.request import Request
 
@@ -105,6 +105,7 @@ METHODS = (
             Parameter("newestBlock", parse_block_number),
             Parameter("rewardPercentiles", parse_percentiles, ()),
         ),
+        Kind.WORK,
         cost=5,
     ),
 )

@@ -177,7 +177,7 @@ def test_deep_json_is_refused_at_once(node: RunningNode) -> None:
     ):
         error = answer(node, body)["error"]
         assert (error["code"], error["data"]["code"]) == (-32600, "rpc.too_deep")
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 5.0
     brackets_in_text = call("web3_sha3", "[" * 100 + '\\"{' * 100)
     assert answer(node, orjson.dumps(brackets_in_text))["error"]["data"]["code"] == "rpc.invalid_parameter"
 
