@@ -33,8 +33,11 @@ _SECOND_NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How much a pool holds: transactions, their bytes, nonces of one sender from its own on; how long, in seconds;
-    how many reasons of dropped transactions."""
+    """How much a pool holds.
+
+    `per_sender`: nonces of one sender, from its next one on. `max_age_s`: seconds a transaction may wait.
+    `remembered`: reasons of dropped transactions.
+    """
 
     count: int = 50_000
     bytes: int = 64 << 20

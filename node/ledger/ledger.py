@@ -49,7 +49,7 @@ class Ledger:
         self._on_step = on_step
         self._admission = Admission(genesis.evm_chain_id, genesis.is_demo)
         self._pinned = Pinned(database, tip, genesis.evm_chain_id)
-        self._swap = threading.Lock()
+        self._writing = threading.Lock()
         self._listeners: list[Listener] = []
 
     @classmethod
@@ -149,9 +149,7 @@ class Ledger:
         Raises DecodeError, SignatureRefused, Refusal: see `node.ledger.admission`.
         """
         with self.snapshot() as snapshot:
-            tip = snapshot.tip
-            around = Surroundings(snapshot.state(), tip.rules, tip.height + 1, now_ns // 1_000_000_000)
-            return self._admission.admit(raw, around)
+            return self._admission.admit(raw, _around(snapshot, snapshot.tip.height + 1, now_ns))
 
     def prepare(
         self, candidates: Iterable[Admitted], height: int, time_ns: int, max_bytes: int
@@ -159,7 +157,9 @@ class Ledger:
         """Those of the candidates, in their order, that the block can hold; `max_bytes` counts them as
         encoded in it.
         """
-        return choose_transactions(candidates, self._around(height, time_ns), self._admission, max_bytes)
+        with self.snapshot() as snapshot:
+            around = _around(snapshot, height, time_ns)
+            return choose_transactions(candidates, around, self._admission, max_bytes)
 
     def process(self, transactions: Sequence[bytes], height: int, time_ns: int) -> None:
         """Whether a proposed block may be voted for, by its parent's state; it is not executed.
@@ -171,7 +171,8 @@ class Ledger:
             raise BlockRejected("block.height", "the block does not follow the tip", height, tip.height + 1)
         if time_ns < tip.time_ns:
             raise BlockRejected("block.time", "the block's time is before the tip's", time_ns, tip.time_ns)
-        check_transactions(transactions, self._around(height, time_ns), self._admission)
+        with self.snapshot() as snapshot:
+            check_transactions(transactions, _around(snapshot, height, time_ns), self._admission)
 
     def finalize(self, block: DecidedBlock) -> FinalizedBlock:
         """Execute a decided block on the tip. Total: nothing in the block makes it raise. Nothing is written.
@@ -184,10 +185,11 @@ class Ledger:
             raise LedgerError(
                 "ledger.not_next", "the block does not follow the tip", block.height, tip.height + 1
             )
-        parent = Parent(self._pinned.flat, tip.rules, _validators(tip.next_validators))
-        return finalize_block(
-            parent, block, self._admission, self.executor, self.genesis.evm_chain_id, self.genesis.rules
-        )
+        with self.snapshot() as snapshot:
+            parent = Parent(snapshot.tip_view, tip.rules, _validators(tip.next_validators))
+            return finalize_block(
+                parent, block, self._admission, self.executor, self.genesis.evm_chain_id, self.genesis.rules
+            )
 
     def commit(
         self,
@@ -229,8 +231,8 @@ class Ledger:
         if finalized.validator_updates:
             stored.add_validators(batch, block.height + 2, next_tip.next_validators)
         stored.add_tip(batch, next_tip)
-        self._database.write(batch)
-        self._publish(next_tip)
+        with self._writing:
+            self._write(batch, next_tip)
         self._step(STEPS[3])
         for listener in tuple(self._listeners):
             listener(finalized)
@@ -252,20 +254,22 @@ class Ledger:
         stored.add_header(batch, header.height, encode_header(header))
         if last_commit is not None and header.height > 1:
             stored.add_commit(batch, header.height - 1, encode_commit(last_commit))
+        with self._writing:
+            self._write(batch, self.tip)
+
+    def _write(self, batch: Batch, tip: Tip) -> None:
+        """Write, then publish what is written: with `_writing` held, so no older tip follows a newer one."""
         self._database.write(batch)
-        self._publish(self.tip)
-
-    def _around(self, height: int, time_ns: int) -> Surroundings:
-        return Surroundings(self._pinned.flat, self.tip.rules, height, time_ns // 1_000_000_000)
-
-    def _publish(self, tip: Tip) -> None:
-        with self._swap:
-            old, self._pinned = self._pinned, Pinned(self._database, tip, self.genesis.evm_chain_id)
+        old, self._pinned = self._pinned, Pinned(self._database, tip, self.genesis.evm_chain_id)
         old.release()
 
     def _step(self, name: str) -> None:
         if self._on_step is not None:
             self._on_step(name)
+
+
+def _around(snapshot: LedgerSnapshot, height: int, time_ns: int) -> Surroundings:
+    return Surroundings(snapshot.tip_view, snapshot.rules, height, time_ns // 1_000_000_000)
 
 
 def _require_header_of(header: Header, height: int, block_hash: bytes) -> None:

@@ -86,6 +86,11 @@ class LedgerSnapshot:
         """In force for the block after the tip."""
         return self._pinned.tip.rules
 
+    @property
+    def tip_view(self) -> FlatView:
+        """The state at the tip, as a view that a block can be built on."""
+        return self._pinned.flat
+
     def state(self, height: int | None = None) -> StateView:
         """The state after the block of `height`; at the tip without a height.
 
