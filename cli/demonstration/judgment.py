@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fpdf import FPDF
+from fpdf.enums import WrapMode
 
 _FONT: Final = Path(__file__).parent / "fonts" / "NotoSansSC-GB2312.ttf"
 _FACE: Final = "NotoSansSC"
@@ -89,4 +90,4 @@ def make_judgment(name: str, number: str, day: date, serial: int) -> bytes:
 
 
 def _paragraph(paper: FPDF, text: str) -> None:
-    paper.multi_cell(0, 10, "    " + text, align="L", new_x="LMARGIN", new_y="NEXT", wrapmode="CHAR")
+    paper.multi_cell(0, 10, "    " + text, align="L", new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.CHAR)
