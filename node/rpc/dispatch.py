@@ -169,7 +169,7 @@ class Dispatcher:
             failure = refused(error)
         except Exception:
             name = call.get("method") if isinstance(call, dict) else None
-            _log.exception("rpc.internal", method=name)
+            _log.exception("call failed", method=name)
             failure = rpc_error(
                 INTERNAL_ERROR, "rpc.internal", "the node failed to answer; its log says why", None, None
             )

@@ -21,9 +21,11 @@ class Bucket:
         """0.0 if the tokens were there and are taken; else nothing is taken: seconds until they are there."""
         level = min(self._rate.burst, self._level + (now - self._time) * self._rate.per_second)
         self._time = now
-        if level < cost:
+        # What costs more than a full bucket waits for a full one, and leaves it in debt.
+        needed = min(cost, self._rate.burst)
+        if level < needed:
             self._level = level
-            return (min(cost, self._rate.burst) - level) / self._rate.per_second
+            return (needed - level) / self._rate.per_second
         self._level = level - cost
         return 0.0
 

@@ -169,7 +169,7 @@ class Hub:
                     await self._publish_to(ledger)
             except ShelianError:
                 # The database refused a read: calls will say so too; the next commit tries again.
-                _log.exception("rpc.publish")
+                _log.exception("publishing a block failed")
 
     async def _publish_to(self, ledger: LedgerSnapshot) -> None:
         tip = ledger.tip.height
