@@ -22,7 +22,7 @@ RESIDENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class DemoRelyingParty:
-    """A row of the Consortium's relying parties. `contracts` are the names of what it may call; none = any."""
+    """A row of the Consortium's relying parties. `contracts` names what it may call; none = any."""
 
     key: str
     id: bytes

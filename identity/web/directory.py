@@ -1,4 +1,4 @@
-"""The directory of credentials: which public key, of which kind, belongs to which identity. One SQLite table."""
+"""The directory of credentials: which public key, of which kind, belongs to which identity."""
 
 from dataclasses import dataclass
 from pathlib import Path

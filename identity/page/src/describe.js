@@ -14,6 +14,7 @@ for (const descriptor of bundle.descriptors) {
   for (const { address } of descriptor.context.contract.deployments) CONTRACTS[address] = descriptor.metadata.contractName;
   for (const [signature, format] of Object.entries(descriptor.display.formats)) {
     const abi = parseAbiItem(`function ${signature}`);
+    if (!showsEverything(abi, format)) throw new Error(`${signature}: an argument has no field`);
     const selector = keccak256(toBytes(`${abi.name}(${abi.inputs.map(canonicalType).join()})`)).slice(0, 10);
     for (const { address } of descriptor.context.contract.deployments) {
       FUNCTIONS.set(`${address}${selector}`, { abi, format, enums: descriptor.metadata.enums });
@@ -24,6 +25,13 @@ for (const descriptor of bundle.descriptors) {
 function canonicalType(input) {
   if (!input.type.startsWith("tuple")) return input.type;
   return `(${input.components.map(canonicalType).join()})${input.type.slice(5)}`;
+}
+
+function showsEverything(abi, format) {
+  const shown = new Set(format.fields.map((field) => field.path.replace(/\.\[\]$/, "")));
+  const leaves = (inputs, prefix) =>
+    inputs.flatMap((input) => (input.type === "tuple" ? leaves(input.components, `${prefix}${input.name}.`) : `${prefix}${input.name}`));
+  return leaves(abi.inputs, "").every((path) => shown.has(path));
 }
 
 // {key, title, fields}: fields are {label, text} or {label, id}; labels and texts are strings or {zh, en}.

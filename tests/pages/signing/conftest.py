@@ -1,4 +1,4 @@
-"""The signing page in Chromium: a real identity service, a virtual authenticator, and an app that receives answers."""
+"""The signing page in Chromium: a real service, a virtual authenticator, an app that receives answers."""
 
 from __future__ import annotations
 

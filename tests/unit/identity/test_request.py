@@ -1,6 +1,5 @@
 """A signing request is taken exactly as it is specified, or refused by name."""
 
-import json
 from typing import Any
 
 import pytest
@@ -88,11 +87,7 @@ def test_a_request_without_a_field_is_refused() -> None:
         assert refusal(data) == "sign.request_fields"
 
 
-@given(text=st.text(max_size=80))
+@given(text=st.text(max_size=80).filter(lambda text: not text.isascii() or not text.isalnum()))
 def test_a_malformed_fragment_is_refused(text: str) -> None:
-    try:
-        decoded = decode_fragment(text)
-    except SigningRefused as error:
-        assert error.code == "sign.request_malformed"
-    else:
-        assert json.loads(json.dumps(decoded)) == decoded
+    with pytest.raises(SigningRefused, match=r"sign\.request_malformed"):
+        decode_fragment(text)
