@@ -207,7 +207,7 @@ _ROWS: Final = (
     _restricted(42, "裁定书", "ruling", "法>矫公", "检", limit="30d收到", source="社区矫正法第四十八条"),
     _restricted(43, "收监执行建议书", "proposal of imprisonment", "矫>法公狱", "检", replies=(44,), within="30d"),
     _restricted(44, "收监决定书", "decision of imprisonment", "法公狱>矫公", "检", limit="30d收到"),
-    _restricted(45, "减刑建议书", "proposal to reduce the sentence", "矫>市中", "检公狱", replies=(42,), within="30d"),
+    _restricted(45, "减刑建议书", "proposal to reduce the sentence", "矫>市中", "检公狱", within="30d"),
     _row(46, "个人总结及书面鉴定", "summary and appraisal", "矫>所"),
     _row(47, "解除社区矫正证明书", "certificate of release", "矫>人"),
     _row(48, "解除社区矫正通知书", "notice of release", "矫>法公狱", "检公"),

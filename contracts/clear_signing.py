@@ -322,6 +322,12 @@ _ENUMS: Final[Mapping[str, dict[str, dict[str, str]]]] = {
 }
 
 
+def words_of(contract: str, function: str) -> tuple[Label, str]:
+    """The intent of a function and who sends it: PERSON, SERVICE or VOTE."""
+    zh, en, signer = _INTENTS[contract][function]
+    return Label(zh, en), signer
+
+
 def signed_functions(contract: str, abi: list[Item]) -> list[Item]:
     """The functions of a contract that somebody signs or votes on, by name."""
     left_out = _UNSIGNED.get(contract, set())
@@ -375,10 +381,10 @@ def _parameter(item: Item) -> str:
 
 
 def _format(contract: str, item: Item) -> dict[str, Any]:
-    zh, en, signer = _INTENTS[contract][item["name"]]
+    intent, signer = words_of(contract, item["name"])
     fields = [field for part in item["inputs"] for field in _fields(f"{contract}.{item['name']}", part, "")]
     return {
-        "intent": {"zh": zh, "en": en},
+        "intent": {"zh": intent.zh, "en": intent.en},
         "signer": signer,
         "fields": fields,
         "required": [field["path"] for field in fields],

@@ -126,7 +126,7 @@ class Sandbox:
 
 def explain(address: bytes, output: bytes) -> object:
     """The custom error of the contract at `address`, or of any other it called, or the raw output."""
-    for binding in sorted(BINDINGS, key=lambda binding: binding.ADDRESS != address):
+    for binding in sorted(BINDINGS, key=lambda binding: address != binding.ADDRESS):
         try:
             return binding.decode_error(output)
         except ShelianError:

@@ -21,7 +21,7 @@ from contracts.sandbox import Sandbox
 from contracts.system import SYSTEM, SYSTEM_CONTRACTS
 from contracts.vocabulary import Domain
 from node.chain import rules as node_rules
-from node.chain.encoding import sha256
+from node.chain.encoding import keccak256, sha256
 from node.chain.genesis import ORGANISATION_KINDS
 
 
@@ -77,8 +77,12 @@ def test_every_relying_party_reads_back(sandbox: Sandbox) -> None:
 
 def test_origins_callables_and_deployers_read_back(sandbox: Sandbox) -> None:
     address = consortium.ADDRESS
-    assert read(sandbox, address, (node_rules.origin_slot(STAFF_PARTY, b"http://localhost:8600"),)) == [1]
-    assert read(sandbox, address, (node_rules.origin_slot(STAFF_PARTY, b"http://localhost:8601"),)) == [0]
+    assert read(
+        sandbox, address, (node_rules.origin_slot(STAFF_PARTY, keccak256(b"http://localhost:8600")),)
+    ) == [1]
+    assert read(
+        sandbox, address, (node_rules.origin_slot(STAFF_PARTY, keccak256(b"http://localhost:8601")),)
+    ) == [0]
     for contract in SYSTEM_CONTRACTS:
         assert read(sandbox, address, (node_rules.callable_slot(SHARING_PARTY, contract.address),)) == [1]
         assert read(sandbox, address, (node_rules.callable_slot(SERVICE_PARTY, contract.address),)) == [0]

@@ -27,8 +27,8 @@ def values(abi_type: str) -> st.SearchStrategy[Any]:
     """Values of an ABI type as the bindings take them."""
     if abi_type.endswith("]"):
         base, _, size = abi_type[:-1].rpartition("[")
-        count = {"min_size": int(size), "max_size": int(size)} if size else {"max_size": 4}
-        return st.lists(values(base), **count).map(tuple)
+        low, high = (int(size), int(size)) if size else (0, 4)
+        return st.lists(values(base), min_size=low, max_size=high).map(tuple)
     if abi_type.startswith("("):
         return st.tuples(*map(values, split_tuple(abi_type)))
     if abi_type == "bool":

@@ -21,6 +21,7 @@ from contracts.district import (
 from contracts.sandbox import CallFailed, Sandbox
 from contracts.vocabulary import DeliveryState, DocumentState, OrganisationKind, Step, outside_party
 from node.chain.encoding import sha256
+from node.chain.transaction import Call
 
 SELF = bytes(16)
 NO_DOCUMENT = bytes(32)
@@ -50,7 +51,7 @@ def send_whole(
     sandbox.send(handler(sender).account, documents.submit(document, legal_date, SELF))
 
 
-def refused(sandbox: Sandbox, sender: bytes, *calls: documents.Call) -> tuple[str, dict[str, object]]:
+def refused(sandbox: Sandbox, sender: bytes, *calls: Call) -> tuple[str, dict[str, object]]:
     with pytest.raises(CallFailed) as caught:
         sandbox.send(sender, *calls)
     error = caught.value.got

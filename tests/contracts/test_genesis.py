@@ -12,6 +12,7 @@ from contracts.genesis import genesis_calls, genesis_codes
 from contracts.sandbox import CallFailed, Sandbox
 from contracts.system import SYSTEM_CONTRACTS
 from node.chain.encoding import keccak256
+from node.chain.transaction import Call
 
 
 def test_every_contract_gets_its_code_at_its_address() -> None:
@@ -40,7 +41,7 @@ def test_a_chain_of_one_system_starts(systems: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "call", genesis_calls(district_spec()), ids=lambda call: f"{call.to[-1]:02x}.{call.data[:4].hex()}"
 )
-def test_nobody_else_makes_a_genesis_call(call: consortium.Call) -> None:
+def test_nobody_else_makes_a_genesis_call(call: Call) -> None:
     with pytest.raises(CallFailed) as caught:
         DISTRICT.send(handler(COURT).account, call)
     assert getattr(caught.value.got, "name", "") == "WrongCaller"
