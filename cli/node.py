@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 
 from cli.demo_consortium import Layout
 from cli.logs import configure_logs
@@ -49,7 +50,7 @@ def node(
         genesis=genesis,
         pace=Pace(heartbeat_s=heartbeat),
     )
-    asyncio.run(_run(config))
+    uvloop.run(_run(config))
 
 
 def load_genesis(layout: Layout) -> Genesis:
