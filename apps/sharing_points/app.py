@@ -18,6 +18,7 @@ from apps.sharing_points import api, desk, pages
 from apps.sharing_points.auto_complete import AutoComplete
 from apps.sharing_points.check_in_codes import CheckInCodes, load_secret
 from apps.sharing_points.commands import PointsContext
+from apps.sharing_points.compression import CompressedStatic
 from apps.sharing_points.store import PointsStore
 from apps.sharing_points.tariff import TariffReader
 from apps.sharing_points.views import Readers
@@ -76,9 +77,11 @@ def create_app(config: PointsConfig) -> FastAPI:
     )
     readers = Readers(context, config.directory)
 
+    completers = _completers(config, client, context)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        running: list[Follower | AutoComplete] = [follower, *_completers(config, client, context)]
+        running: list[Follower | AutoComplete] = [follower, *completers]
         for one in running:
             one.start()
         yield
@@ -100,6 +103,9 @@ def create_app(config: PointsConfig) -> FastAPI:
     )
     site.closers += [client.close, store.close]
     site.app.state.points = readers
+    site.app.state.follower = follower
+    site.app.state.auto_complete = next(iter(completers), None)
+    site.app.add_middleware(CompressedStatic)
     for router in (pages.router, desk.router, api.router):
         site.app.include_router(router)
     return site.app

@@ -213,7 +213,7 @@ def countersign(context: PointsContext, person: Person, actions: Sequence[str]) 
 
 
 def withdraw(context: PointsContext, person: Person, action: str) -> Asked:
-    """Whoever asked takes it back. points.request_not_open, points.not_your_order."""
+    """Whoever asked takes it back; nobody else can. points.request_not_open."""
     asked = _open_request(context, person, action)
     if asked.by != person.identity.hex():
         raise refused.request_gone()

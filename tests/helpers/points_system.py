@@ -1,5 +1,5 @@
-"""A whole small system for tests of the points process: a node with the demo's genesis, its people enrolled, the
-app served, and programs that sign with the demo's keys as the signing page would."""
+"""A whole small system for tests of the points process: a node with the demo's genesis, its people enrolled,
+the app served, and programs that sign with the demo's keys as the signing page would."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
+from apps.node_client import NodeClient
 from apps.sharing_points.app import PointsConfig, create_app
 from apps.sharing_points.seed import DemoPerson
 from apps.site.people import PASSKEY, Credential, Person
@@ -70,9 +72,24 @@ class CastDirectory:
 
 
 @dataclass
+class Clock:
+    """One clock for node and app, which a test may move ahead."""
+
+    ahead_s: int = 0
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self.ahead_s * 1_000_000_000
+
+    def now(self) -> int:
+        return self.now_ns() // 1_000_000_000
+
+
+@dataclass
 class PointsSystem:
     """A running system: where it is, who is in it, and signing as any of them."""
 
+    app: FastAPI
+    clock: Clock
     url: str
     node_url: str
     chain_id: int
@@ -84,24 +101,34 @@ class PointsSystem:
         """What the signing page does: check the request, sign it with the person's key."""
         key = self._keys.get(person_id) or open_demo_key(self.layout.demo, person_id, chain_purpose="demo")
         self._keys[person_id] = key
-        request = check_request(dict(document), chain_id=self.chain_id, now=int(time.time()))
+        request = check_request(dict(document), chain_id=self.chain_id, now=self.clock.now())
         return "0x" + sign_imi(key, request.unsigned, origin=SIGNING_ORIGIN, rp_id="localhost").raw.hex()
+
+    def advance(self, seconds: int) -> None:
+        """Move the clock and wait for the block that carries the new time. Sessions end by being idle."""
+        self.clock.ahead_s += seconds
+        client = NodeClient(self.node_url)
+        limit = time.monotonic() + 20
+        while client.block_time(client.block_number()) < self.clock.now() - 30:
+            assert time.monotonic() < limit, "no block with the new time"
+            time.sleep(0.1)
+        client.close()
 
     def person(self, person_id: str) -> DemoPerson:
         return DemoPerson(self.url, person_id, self.sign)
 
 
 @contextlib.contextmanager
-def _node(layout: Layout) -> Iterator[Node]:
+def _node(layout: Layout, clock: Clock) -> Iterator[Node]:
     genesis = load_genesis(layout)
     key = load_key(layout.validator_key, DEMO_PASSPHRASE, chain_purpose="demo")
     config = NodeConfig(
-        layout.ledger, validator_key(key), RpcConfig(port=free_port()), genesis, Pace(heartbeat_s=60)
+        layout.ledger, validator_key(key), RpcConfig(port=free_port()), genesis, Pace(heartbeat_s=3)
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    node = Node(config)
+    node = Node(config, clock.now_ns)
     asyncio.run_coroutine_threadsafe(node.start(), loop).result(30)
     try:
         yield node
@@ -112,10 +139,8 @@ def _node(layout: Layout) -> Iterator[Node]:
 
 
 @contextlib.contextmanager
-def _served(config: PointsConfig, port: int) -> Iterator[None]:
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(config), host="127.0.0.1", port=port, log_level="warning")
-    )
+def _served(app: FastAPI, port: int) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -133,7 +158,8 @@ def points_system(folder: Path) -> Iterator[PointsSystem]:
     layout = Layout(folder / "data")
     create_demo(layout, time.time_ns() - 10_000_000_000, lambda _: None)
     cast = load_cast(layout.demo)
-    with _node(layout) as node:
+    clock = Clock()
+    with _node(layout, clock) as node:
         identity_node = IdentityNode(node.url)
         enrol(cast, layout.demo, identity_node, chain_purpose="demo", origin=SIGNING_ORIGIN)
         chain_id = identity_node.chain_id()
@@ -148,6 +174,8 @@ def points_system(folder: Path) -> Iterator[PointsSystem]:
             directory=CastDirectory(cast),
             signing_pages={PASSKEY: SIGNING_PAGE},
             service_key=service.secret,
+            now=clock.now,
         )
-        with _served(config, port):
-            yield PointsSystem(config.public_url, node.url, chain_id, layout, config)
+        app = create_app(config)
+        with _served(app, port):
+            yield PointsSystem(app, clock, config.public_url, node.url, chain_id, layout, config)
