@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.chain.encoding import keccak256
-from node.chain.errors import DecodeError, Refusal, SignatureRefused
+from node.chain.errors import Refusal, SignatureRefused
 from node.chain.rules import (
     CONSORTIUM,
     DOMAIN_STAFF,
@@ -47,7 +47,13 @@ from node.chain.rules import (
     relying_party_slots,
 )
 from node.chain.signing import SECP256K1, SigningContext, check_form, sender_of, verify
-from node.chain.transaction import Address, ImiTransaction, Transaction, decode
+from node.chain.transaction import (
+    MAX_TRANSACTION_BYTES,
+    Address,
+    ImiTransaction,
+    Transaction,
+    decode,
+)
 from node.execution.gas import MAX_INITCODE_BYTES, intrinsic_gas
 from node.state.account import EMPTY_CODE_HASH
 from node.state.views import StateView
@@ -106,11 +112,11 @@ class Admission:
         self._old: dict[bytes, Known] = {}
         self._young_bytes = 0
 
-    def decode(self, raw: bytes) -> Known:
+    def decode(self, raw: bytes, max_bytes: int = MAX_TRANSACTION_BYTES) -> Known:
         """The transaction in `raw`, decoded once. Raises DecodeError."""
         known = self._young.get(raw)
         if known is None:
-            known = self._old.get(raw) or Known(decode(raw))
+            known = self._old.get(raw) or Known(decode(raw, max_bytes))
             self._remember(known)
         return known
 
@@ -118,11 +124,7 @@ class Admission:
         """The transaction in `raw`, if it may be in the block. Raises DecodeError, SignatureRefused,
         Refusal.
         """
-        if len(raw) > around.rules.max_transaction_bytes:
-            raise DecodeError(
-                "tx.too_large", "the transaction is too large", len(raw), around.rules.max_transaction_bytes
-            )
-        return self.admit_known(self.decode(raw), around)
+        return self.admit_known(self.decode(raw, around.rules.max_transaction_bytes), around)
 
     def admit_known(self, known: Known, around: Surroundings) -> Admitted:
         """Steps 2 to 11 for a decoded transaction. Raises SignatureRefused, Refusal."""

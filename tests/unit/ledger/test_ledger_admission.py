@@ -23,6 +23,7 @@ from node.chain.rules import (
 )
 from node.chain.signing import ED25519, SECP256K1, WEBAUTHN_ES256
 from node.chain.transaction import Call, ImiTransaction, decode
+from node.ledger import admission
 from node.ledger.admission import Admission, Surroundings
 from node.state.account import EMPTY_ACCOUNT
 from node.state.overlay import Overlay
@@ -257,6 +258,24 @@ def test_an_origin_that_is_taken_away_counts_no_more_even_for_a_verified_transac
     assert refusal(chain, raw).code == "signature.origin"
 
 
+def test_a_signature_is_verified_once(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    raws = [chain.sign(who, [transfer(TO, 0)]) for who in (chain.clerk, chain.officer, chain.service)]
+    for raw in raws:
+        chain.ledger.check(raw, chain.next_time_ns)
+
+    def no_more(*_: object) -> None:
+        raise AssertionError("verified again")
+
+    monkeypatch.setattr(admission, "verify", no_more)
+    monkeypatch.setattr(admission, "sender_of", no_more)
+    chain.ledger.process(raws, 1, chain.next_time_ns)
+    assert statuses(chain.add_block(raws)) == [1, 1, 1]
+
+
+def test_the_type_is_looked_at_before_the_size(chain: Chain) -> None:
+    assert refusal(chain, b"\x03" + bytes(200_000)).code == "tx.type_not_allowed"
+
+
 def test_only_deployers_create_contracts(chain: Chain) -> None:
     raw = chain.deploy(chain.service, b"\x00")
     chain.ledger.check(raw, chain.next_time_ns)
@@ -282,10 +301,10 @@ def test_a_contract_cannot_send(chain: Chain) -> None:
         overlay = Overlay(snapshot.state())
         code_hash = overlay.add_code(b"\x00")
         overlay.set_account(victim.address, EMPTY_ACCOUNT._replace(code_hash=code_hash))
-        admission = Admission(chain.ledger.genesis.evm_chain_id, True)
+        fresh = Admission(chain.ledger.genesis.evm_chain_id, True)
         raw = chain.sign(victim, [transfer(TO, 1)])
         with pytest.raises(ShelianError) as caught:
-            admission.admit(raw, Surroundings(overlay, FIRST_RULES, 2, NOW))
+            fresh.admit(raw, Surroundings(overlay, FIRST_RULES, 2, NOW))
     assert caught.value.code == "sender.is_contract"
 
 
