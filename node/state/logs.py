@@ -41,8 +41,8 @@ _MAX_PAIRS: Final = 64
 class LogQuery:
     """Which logs: from any of `addresses` (none given: from any), matching `topics` place by place.
 
-    A place of `topics` is None (any topic, or none) or the alternatives accepted there. Both heights are
-    included.
+    A place of `topics` is None (any topic) or the alternatives accepted there; a log has at least as many
+    topics as the query has places, as in other Ethereum nodes. Both heights are included.
     """
 
     from_height: int
@@ -111,7 +111,9 @@ def query_logs(
             if len(found) == limit:
                 last = found[-1]
                 return LogPage(tuple(found), (last.height, last.transaction_index, last.log_index))
-            found.append(_load(snapshot, suffix))
+            log = _load(snapshot, suffix)
+            if len(log.topics) >= len(query.topics):
+                found.append(log)
     return LogPage(tuple(found), None)
 
 
