@@ -250,26 +250,55 @@ class ServiceAccount:
 
     def send(self, call: Call, gas: int | None = None) -> Receipt:
         """Sign, submit, and wait for the receipt. NodeError if refused or reverted (`node.reverted`)."""
+        (outcome,) = self.send_all([call], gas)
+        if isinstance(outcome, NodeError):
+            raise outcome
+        return outcome
+
+    def send_all(self, calls: Sequence[Call], gas: int | None = None) -> list[Receipt | NodeError]:
+        """One transaction for each call, submitted one after the other and then waited for together; each
+        place holds its receipt or why there is none. A call that would revert now is not sent. Without
+        `gas` each is estimated."""
+        outcomes: list[Receipt | NodeError] = []
         with self._lock:
-            if self._chain_id is None:
-                self._chain_id = self._client.chain_id()
-            limit = gas or self._client.estimate_gas(call, self.address) * 5 // 4
-            signed = self._account.sign_transaction(
-                {
-                    "type": 2,
-                    "chainId": self._chain_id,
-                    "nonce": self._client.nonce(self.address),
-                    "maxFeePerGas": 0,
-                    "maxPriorityFeePerGas": 0,
-                    "gas": limit,
-                    "to": call.to,
-                    "value": 0,
-                    "data": call.data,
-                }
-            )
-            receipt = self._client.wait(self._client.send_raw(bytes(signed.raw_transaction)))
-        if not receipt.ok:
-            raise NodeError(
-                "node.reverted", "the transaction failed in its block", got=_hex(receipt.transaction)
-            )
-        return receipt
+            refused = self._client.preflight(calls, self.address)
+            nonce = self._client.nonce(self.address)
+            sent: list[bytes | NodeError] = []
+            for call, error in zip(calls, refused, strict=True):
+                try:
+                    if error is not None:
+                        raise error
+                    sent.append(self._client.send_raw(self._sign(call, nonce, gas)))
+                    nonce += 1
+                except NodeError as refusal:
+                    sent.append(refusal)
+            for one in sent:
+                outcomes.append(one if isinstance(one, NodeError) else self._outcome(one))
+        return outcomes
+
+    def _outcome(self, transaction: bytes) -> Receipt | NodeError:
+        try:
+            receipt = self._client.wait(transaction)
+        except NodeError as error:
+            return error
+        if receipt.ok:
+            return receipt
+        return NodeError("node.reverted", "the transaction failed in its block", got=_hex(transaction))
+
+    def _sign(self, call: Call, nonce: int, gas: int | None) -> bytes:
+        if self._chain_id is None:
+            self._chain_id = self._client.chain_id()
+        signed = self._account.sign_transaction(
+            {
+                "type": 2,
+                "chainId": self._chain_id,
+                "nonce": nonce,
+                "maxFeePerGas": 0,
+                "maxPriorityFeePerGas": 0,
+                "gas": gas or self._client.estimate_gas(call, self.address) * 5 // 4,
+                "to": call.to,
+                "value": 0,
+                "data": call.data,
+            }
+        )
+        return bytes(signed.raw_transaction)

@@ -66,16 +66,6 @@ def create_agency(
     views = Views(config, directory.name_of)
     receiving = Receiving(config, store, vault, chain, now)
     agency_client = AgencyClient(config.service_key)
-    worker = DeliveryWorker(
-        config,
-        store,
-        vault,
-        chain,
-        ServiceAccount(client, config.service_key),
-        agency_client,
-        receiving,
-        now,
-    )
 
     def apply(chain_id: int, block: int, logs: Sequence[Log]) -> None:
         store.apply(chain_id, block, logs)
@@ -88,6 +78,18 @@ def create_agency(
         load_cursor=store.load_cursor,
         apply=apply,
         websocket_url=config.node_websocket_url,
+    )
+
+    worker = DeliveryWorker(
+        config,
+        store,
+        vault,
+        chain,
+        ServiceAccount(client, config.service_key),
+        agency_client,
+        receiving,
+        now,
+        follower.wait_for,
     )
 
     def wait_for(height: int) -> None:

@@ -132,6 +132,7 @@ class AgencyClient:
             created=datetime.now(UTC),
             tag=TAG,
             include_alg=False,
+            use_existing_digest=True,
             covered_component_ids=COVERED,
         )
         try:

@@ -44,7 +44,7 @@ class StepView:
 
     kind: str
     state: State
-    who: str
+    who: Text | None
     organisation: Text
     time: int
     transaction: str
@@ -301,7 +301,7 @@ class Views:
             StepView(
                 step.kind,
                 words.STEPS[step.kind],
-                self._who(step.by),
+                self._who(step.by, step.kind),
                 self.organisation_name(step.organisation),
                 step.time,
                 step.transaction,
@@ -310,10 +310,13 @@ class Views:
             for step in steps
         )
 
-    def _who(self, identity: str | None) -> str:
+    def _who(self, identity: str | None, kind: str = "") -> Text | None:
         if identity is None:
-            return ""
-        return self._name_of(bytes.fromhex(identity)) or identity[:8]
+            return None
+        name = self._name_of(bytes.fromhex(identity))
+        if name is None and kind in ("delivered", "breach"):
+            return Text("系统服务", "its service")
+        return Text(name or identity[:8], name or identity[:8])
 
     def _actions(
         self,
@@ -365,4 +368,4 @@ def _late_note(step: Step) -> Text | None:
     if step.late_by is None:
         return None
     days, hours = divmod(step.late_by // 3_600, 24)
-    return Text(f"逾期 {days} 天 {hours} 小时", f"late by {days} d {hours} h")
+    return Text(f"{days} 天 {hours} 小时", f"{days} d {hours} h")
