@@ -146,16 +146,17 @@ class Hub:
         self._waiting.setdefault(transaction_hash, []).append(future)
         try:
             # It may have been committed before the future was there to be told.
-            self._committed.set()
+            with self._backend.snapshot() as ledger:
+                if self._is_settled(ledger, transaction_hash):
+                    return True
             await asyncio.wait_for(future, seconds)
         except TimeoutError:
             return False
         finally:
-            futures = self._waiting.get(transaction_hash, [])
-            if future in futures:
-                futures.remove(future)
+            futures = self._waiting[transaction_hash]
+            futures.remove(future)
             if not futures:
-                self._waiting.pop(transaction_hash, None)
+                del self._waiting[transaction_hash]
         return True
 
     # ---- the loop
@@ -196,14 +197,16 @@ class Hub:
             await asyncio.sleep(0)
 
     def _tell_waiting(self, ledger: LedgerSnapshot) -> None:
-        for transaction_hash, futures in list(self._waiting.items()):
-            if (
-                ledger.locate(transaction_hash) is not None
-                or self._backend.dropped(transaction_hash) is not None
-            ):
+        for transaction_hash, futures in self._waiting.items():
+            if self._is_settled(ledger, transaction_hash):
                 for future in futures:
                     if not future.done():
                         future.set_result(None)
+
+    def _is_settled(self, ledger: LedgerSnapshot, transaction_hash: bytes) -> bool:
+        if ledger.locate(transaction_hash) is not None:
+            return True
+        return self._backend.dropped(transaction_hash) is not None
 
     def _announce_pending(self, transaction_hash: bytes) -> None:
         for listener in self.on_pending:
