@@ -1,4 +1,4 @@
-"""The exchange of a judgment: drafted, approved, sealed, delivered, signed for, receipted; what is refused."""
+"""The exchange of a judgment: draft, approval, seal, delivery, signatures, receipt; and what is refused."""
 
 from __future__ import annotations
 
