@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from node.chain.encoding import keccak256
-from node.chain.errors import ShelianError
+from node.chain.errors import LedgerError, ShelianError
 from node.chain.rules import FIRST_RULES
 from node.chain.transaction import Call
 from node.execution import BlockContext, CallLimit, CallRequest, Execution, PyEvmExecutor
+from node.execution.fork import Computation
 from node.execution.gas import ethereum_intrinsic_gas
 from node.state.account import EMPTY_ACCOUNT, EMPTY_CODE_HASH, Account
 from node.state.nodes import EMPTY_ROOT
@@ -253,3 +254,25 @@ def test_intrinsic_gas_is_ethereums() -> None:
     assert (
         ethereum_intrinsic_gas(b"", False, ((OTHER, (1, 2)), (SENDER, ()))) == 21_000 + 2 * 2_400 + 2 * 1_900
     )
+
+
+def test_an_error_of_the_evm_itself_ends_the_transaction_and_not_the_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(error: Exception) -> None:
+        def operation(computation: object) -> None:
+            raise error
+
+        monkeypatch.setitem(Computation.opcodes, 0x54, operation)
+
+    overlay = world(c1="60015f555f5400")
+    breaks(ValueError("a bug"))
+    execution = apply(overlay, at("c1"), gas=50_000)
+    assert (execution.success, execution.gas_used, execution.error) == (False, 50_000, "ValueError: a bug")
+    assert overlay.storage(b"\xc1" * 20, 0) == 0
+    assert overlay.account(SENDER) == EMPTY_ACCOUNT._replace(nonce=1)
+    # What is not the transaction's doing is nobody's receipt.
+    for error in (LedgerError("state.corrupt", "damaged"), RecursionError(), MemoryError()):
+        breaks(error)
+        with pytest.raises(type(error)):
+            apply(overlay, at("c1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from node.chain.header import encode_header
 from node.chain.receipt import results_hash
 from node.chain.rules import COINBASE, CONSORTIUM, FIRST_RULES
 from node.chain.transaction import Call
+from node.execution import PyEvmExecutor
 from node.ledger import FinalizedBlock, Ledger
 from node.state.logs import LogQuery
 from tests.helpers.ledger import (
@@ -200,3 +202,27 @@ def test_old_snapshots_are_let_go_with_their_last_reader(chain: Chain) -> None:
     with pytest.raises(LedgerError) as caught:
         held[0].block(0)
     assert caught.value.code == "state.closed"
+
+
+def test_a_header_may_come_while_the_next_block_is_executed(tmp_path: Path) -> None:
+    class Interrupted(PyEvmExecutor):
+        """Delivers the header of the block before in the middle of an execution, as another thread would."""
+
+        deliver: Callable[[], None] | None = None
+
+        def execute(self, overlay, context, tx, sender, rules):  # type: ignore[no-untyped-def]
+            if self.deliver is not None:
+                self.deliver()
+            return super().execute(overlay, context, tx, sender, rules)
+
+    executor = Interrupted()
+    ledger = Ledger.create(tmp_path / "ledger", make_genesis(Chain.people()), executor=executor)
+    chain = Chain(ledger)
+    first, header, _, _ = chain.decide([])
+    ledger.commit(ledger.finalize(first))
+    block = [chain.sign(who, [mint(TO, 1)]) for who in (chain.clerk, chain.judge)]
+    executor.deliver = lambda: ledger.save_header(header)
+    ledger.commit(ledger.finalize(chain.decide(block)[0]))
+    assert chain.balance(TO) == 2
+    assert chain.stored_header(1) == header
+    chain.close()
