@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import rlp
@@ -11,6 +13,9 @@ from hexbytes import HexBytes
 from trie import HexaryTrie
 
 from node.chain.encoding import keccak256
+from node.chain.rules import DOMAIN_SERVICE, STATUS_REVOKED
+from node.chain.signing import SECP256K1
+from tests.helpers.ledger import SERVICE, person, set_credential
 from tests.helpers.rpc_node import (
     DEPLOYER,
     OTHER,
@@ -69,7 +74,7 @@ def test_gas_costs_nothing(node: RunningNode, sample: str) -> None:
     assert history["baseFeePerGas"] == ["0x0"] * 3
     assert history["reward"] == [["0x0", "0x0"]] * 2
     assert all(0 <= ratio <= 1 for ratio in history["gasUsedRatio"])
-    assert node.call("eth_feeHistory", 1, "latest")["oldestBlock"] == node.call("eth_blockNumber")
+    assert node.call("eth_feeHistory", 1, "0x1")["oldestBlock"] == "0x1"
     assert node.call("eth_getBlockByNumber", "latest", False)["baseFeePerGas"] == "0x0"
 
 
@@ -356,7 +361,7 @@ def test_filters_report_what_is_new_once(node: RunningNode, sample: str) -> None
     assert node.error("eth_getFilterChanges", logs)["data"]["code"] == "rpc.unknown_filter"
 
 
-def test_a_pool_shows_what_waits(tmp_path: Any) -> None:
+def test_a_pool_shows_what_waits(tmp_path: Path) -> None:
     with running_node(tmp_path, makes_blocks=False) as node:
         first, gap = (
             node.sign(SENDER, SENDER.address.lower(), b""),
@@ -392,3 +397,23 @@ def test_health_and_status_tell_an_operator_how_the_node_is(node: RunningNode, s
     assert node.call("shelian_getValidators", "pending") == [validator]
     block = node.call("eth_getBlockByNumber", "latest", False)
     assert block["shelian"]["proposer"] == validator["address"]
+
+
+def test_who_waits_for_a_receipt_learns_why_there_will_be_none(tmp_path: Path) -> None:
+    with running_node(tmp_path) as node:
+        stranded = node.sign(OTHER, SENDER.address.lower(), b"", nonce=1)
+        answers: list[dict[str, Any]] = []
+        waiting = threading.Thread(
+            target=lambda: answers.append(node.error("eth_sendRawTransactionSync", hexadecimal(stranded)))
+        )
+        waiting.start()
+        transaction_hash = hexadecimal(keccak256(stranded))
+        while node.call("shelian_getTransactionStatus", transaction_hash)["status"] != "pending":
+            time.sleep(0.01)
+        other = person("other", SECP256K1, DOMAIN_SERVICE, SERVICE)
+        revoke = set_credential(other.address, other.credential(status=STATUS_REVOKED))
+        node.send(node.sign(SENDER, hexadecimal(revoke.to), revoke.data))
+        waiting.join(10)
+        assert answers[0]["data"]["code"] == "sender.revoked"
+        status = node.call("shelian_getTransactionStatus", transaction_hash)
+        assert (status["status"], status["reason"]["code"]) == ("dropped", "sender.revoked")
