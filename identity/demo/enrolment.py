@@ -6,7 +6,7 @@ program signs for them, with keys that open on demo chains only.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from identity.errors import EnrolmentError
 from identity.keys import KeyPair
 from identity.node import NodeClient, Receipt
 from identity.signing import sign_imi
+from node.chain.encoding import keccak256
 from node.chain.transaction import Call, build_imi
 
 DEMO_RP_ID = "localhost"
 MAX_BATCH = 40
 _GAS_PER_CALL = 450_000
 _GAS_BASE = 150_000
+_REQUEST_LIFE = 7 * 86_400 - 3_600
+"""Seconds for which a first person's request surely still counts; the contract forgets it after 7 days."""
 _VALIDITY = 600
 """Seconds between signing and the last moment the transaction may be in a block."""
 
@@ -41,15 +44,20 @@ class Batch:
     calls: tuple[Call, ...]
 
 
-def enrolment_batches(cast: DemoCast) -> tuple[Batch, ...]:
-    """The enrolment of everybody whom genesis does not install, organisation by organisation."""
+def enrolment_batches(cast: DemoCast, enrolled: Collection[bytes] = ()) -> tuple[Batch, ...]:
+    """The enrolment of everybody whom genesis does not install, organisation by organisation.
+
+    `enrolled`: identities that stand on the chain already.
+    """
     everybody = (*cast.people, *cast.services)
     batches: list[Batch] = []
     for organisation in ORGANISATIONS:
         calls = [
             enrolment_call(one)
             for one in everybody
-            if one.organisation == organisation.id and not one.roles & REGISTRAR
+            if one.organisation == organisation.id
+            and not one.roles & REGISTRAR
+            and one.identity not in enrolled
         ]
         registrars = registrars_of(cast, organisation.id)
         batches.extend(
@@ -88,13 +96,17 @@ def enrol(
     origin: str,
     now: Callable[[], float] = time.time,
 ) -> tuple[Receipt, ...]:
-    """Enrol everybody: each batch signed by its two registrars and waited for.
+    """Enrol everybody who is not: each batch signed by its two registrars and waited for.
+
+    Goes on where an earlier run was cut off.
 
     `origin` is the signing page's origin. Raises KeyFileError `key.demo_only`, NodeError, EnrolmentError
     `enrolment.failed`.
     """
     receipts: list[Receipt] = []
-    for batch in enrolment_batches(cast):
+    everybody = (*cast.people, *cast.services)
+    enrolled = {one.identity for one in everybody if _is_enrolled(node, one.identity)}
+    for batch in enrolment_batches(cast, enrolled):
         receipts.extend(
             countersign(batch, directory, node, chain_purpose=chain_purpose, origin=origin, now=now)
         )
@@ -109,12 +121,28 @@ def countersign(
     chain_purpose: str,
     origin: str,
     now: Callable[[], float] = time.time,
-) -> tuple[Receipt, Receipt]:
-    """Have both registrars of a batch sign it, one after the other. Raises as `enrol`."""
+) -> tuple[Receipt, ...]:
+    """Have both registrars of a batch sign it, one after the other. Raises as `enrol`.
+
+    What the first one asked for in an earlier, unfinished run is not asked for again.
+    """
     _log.warning("demo registrars sign by program", registrars=batch.registrars, calls=len(batch.calls))
     keys = [open_demo_key(directory, id, chain_purpose=chain_purpose) for id in batch.registrars]
-    first, second = (sign_and_submit(node, key, batch.calls, origin=origin, now=now) for key in keys)
-    return first, second
+    asked_after = now() - _REQUEST_LIFE
+    unasked = [call for call in batch.calls if _requested_at(node, call) <= asked_after]
+    steps = ((keys[0], unasked), (keys[1], batch.calls))
+    return tuple(sign_and_submit(node, key, calls, origin=origin, now=now) for key, calls in steps if calls)
+
+
+def _is_enrolled(node: NodeClient, identity: bytes) -> bool:
+    found = node.call(identity_registry.identity_of(identity))
+    return identity_registry.decode_identity_of(found) != 0
+
+
+def _requested_at(node: NodeClient, call: Call) -> int:
+    """When a first person asked for the call, seconds since the epoch; 0 if nobody did."""
+    found = node.call(identity_registry.request(keccak256(call.data)))
+    return identity_registry.decode_request(found).requested_at
 
 
 def sign_and_submit(
