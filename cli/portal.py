@@ -22,20 +22,20 @@ def portal_config(layout: Layout, genesis: Genesis, port_base: int) -> PortalCon
     return PortalConfig(
         purpose=cast(Literal["demo", "production"], genesis.purpose),
         chain_name=genesis.chain_name,
-        services=_services(port_base),
+        services=_services(genesis, port_base),
         groups=_groups(layout, port_base) if genesis.is_demo else (),
         system=asdict(RunFile.load(layout.data)),
     )
 
 
-def _services(port_base: int) -> list[PortalService]:
+def _services(genesis: Genesis, port_base: int) -> list[PortalService]:
     return [
         PortalService(
             Text("签名页", "Signing page"),
-            Text("绑定通行密钥、看清并签署", "bind a passkey, read and sign"),
-            url_of("identity", port_base),
+            Text("登记通行密钥，用于签名", "create the passkey that signs"),
+            url_of("identity", port_base) + ("/demo" if genesis.is_demo else ""),
             "fingerprint",
-            open_in_browser=False,
+            open_in_browser=genesis.is_demo,
         ),
         PortalService(
             Text("账本节点 JSON-RPC", "Ledger node JSON-RPC"),
@@ -82,4 +82,4 @@ def _groups(layout: Layout, port_base: int) -> list[PortalGroup]:
 def _person(one: DemoIdentity, url: str) -> PortalPerson:
     held = [text for bit, text in ROLE_NAMES.items() if one.roles & bit]
     role = Text("、".join(text.zh for text in held), ", ".join(text.en for text in held))
-    return PortalPerson(one.name, role, f"{url}/demo?person={one.id}")
+    return PortalPerson(one.name, role, f"{url}/login?person={one.id}")
