@@ -72,6 +72,7 @@ def test_a_batch_pays_for_each_of_its_calls(tmp_path: Path) -> None:
         assert ["error" in one for one in answers] == [False] * 10 + [True] * 5
 
 
+@pytest.mark.slow
 def test_an_endless_call_is_stopped_and_the_node_answers_meanwhile(tmp_path: Path) -> None:
     with running_node(tmp_path, limits=Limits(call_seconds=1.0, call_gas=1 << 40)) as node:
         sample = node.deploy()
@@ -98,6 +99,7 @@ def test_an_endless_call_is_stopped_and_the_node_answers_meanwhile(tmp_path: Pat
         assert node.send(node.sign(SENDER, sample, MINT))["status"] == "0x1"
 
 
+@pytest.mark.slow
 def test_long_calls_beyond_the_queue_are_refused_as_busy(tmp_path: Path) -> None:
     limits = Limits(call_seconds=1.0, call_gas=1 << 40, workers=1, waiting_calls=1)
     with running_node(tmp_path, limits=limits) as node:
@@ -222,6 +224,7 @@ def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
         assert node.call("eth_chainId")
 
 
+@pytest.mark.slow
 def test_a_silent_websocket_is_pinged_and_then_dropped(tmp_path: Path) -> None:
     with running_node(tmp_path, limits=Limits(ping_seconds=0.2), makes_blocks=False) as node:
         with connect(websocket_url(node)) as answering:
