@@ -36,7 +36,10 @@ function drawPairing(origin, config, resolve, reject) {
       element(
         "p",
         { class: "quiet" },
-        { zh: "只允许您认识的业务系统。每次签名前仍会显示内容并要求确认。", en: "Allow only systems you know. Every signature is still shown and confirmed." },
+        {
+          zh: "只允许您认识的业务系统；不认识就关闭本页。每次签名前仍会显示内容并要求确认。",
+          en: "Allow only systems you know; else close this page. Every signature is still shown and confirmed.",
+        },
       ),
       allow,
     ),
