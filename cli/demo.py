@@ -17,6 +17,7 @@ from cli.demonstration.correction import Offices, exchange_judgment, sign_twenty
 from cli.demonstration.points import serve_order
 from cli.demonstration.run import Run, Step
 from cli.demonstration.verify import verify_all
+from cli.logs import configure_logs
 from cli.node import load_genesis
 from cli.output import console, result, say
 from cli.system import find, url_of
@@ -28,6 +29,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Exchange a judgment, sign twenty documents at once, serve an order; verify all of it from the chain."""
+    configure_logs(as_json=False)
     started, now = time.perf_counter(), time.time()
     system = find(data, port_base)
     layout = Layout(Path(system.data))

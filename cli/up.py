@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from cli.demo_consortium import Layout, create_demo
+from cli.logs import configure_logs
 from cli.node import load_genesis
 from cli.output import result, say
 from cli.processes import Child, Supervisor
@@ -32,6 +33,7 @@ def up(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Start everything on this machine; Ctrl-C stops it cleanly; the next start continues."""
+    configure_logs(as_json=False)
     started = time.monotonic()
     layout = Layout(data.resolve())
     _require_free_ports(port_base)

@@ -15,8 +15,9 @@ if ! command -v chromium >/dev/null || ! fc-list 2>/dev/null | grep -qi wqy; the
 fi
 
 if command -v npm >/dev/null; then
-  for dir in contracts tests/clients identity/page; do
-    if [ -f "$dir/package-lock.json" ] && [ "$dir/package-lock.json" -nt "$dir/node_modules/.package-lock.json" ]; then
+  find . -name package-lock.json -not -path '*/node_modules/*' -not -path './.venv/*' | while read -r lock; do
+    dir=$(dirname "$lock")
+    if [ "$lock" -nt "$dir/node_modules/.package-lock.json" ]; then
       (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error) || missing "npm packages of $dir" "npm ci"
     fi
   done
