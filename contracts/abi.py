@@ -96,7 +96,7 @@ def encode_arguments(names: Sequence[str], types: Sequence[str], values: Sequenc
 
 
 def decode_values(types: Sequence[str], data: bytes) -> list[Any]:
-    """The values of `types` in `data`, addresses as 20 bytes; DecodeError unless `data` is their one encoding."""
+    """The values of `types` in `data`, addresses as 20 bytes; DecodeError if it is not their one encoding."""
     try:
         values = _abi_decode(types, data)
         canonical = _abi_encode(types, values) == data
@@ -128,7 +128,7 @@ def _inward(abi_type: str, value: Any) -> Any:
 def decode_log(
     topic: bytes, indexed: Sequence[str], others: Sequence[str], log: Log
 ) -> tuple[list[Any], list[Any]]:
-    """The indexed and the other values of an event; DecodeError if the log is of another event or malformed."""
+    """The indexed and the other values of an event; DecodeError for another event or malformed data."""
     topics = list(log.topics)
     if not topics or bytes(topics[0]) != topic:
         got = bytes(topics[0]) if topics else None

@@ -1,8 +1,8 @@
 """What each function costs: `python -m contracts.budget [--check]` writes the table into docs/CONTRACTS.md.
 
-Every opcode costs time in a node, so the count is published and watched. The functions are run on the node's own EVM in
-typical lives of a document, a case, an order, an identity and a vote; gas is without the intrinsic part (base, signature,
-bytes). The counts are exact: the same sources give the same table.
+Every opcode costs time in a node, so the count is published and watched. The functions are run on the node's
+own EVM in typical lives of a document, a case, an order, an identity and a vote; gas is without the intrinsic
+part (base, signature, bytes). The counts are exact: the same sources give the same table.
 """
 
 from __future__ import annotations
@@ -292,7 +292,8 @@ def table(entries: list[Entry]) -> str:
     """The Markdown table of the entries."""
     lines = ["| contract | function | case | opcodes | gas |", "|---|---|---|---:|---:|"]
     lines += [
-        f"| {entry.contract} | `{entry.function}` | {entry.note} | {entry.cost.opcodes:,} | {entry.cost.gas:,} |"
+        f"| {entry.contract} | `{entry.function}` | {entry.note} "
+        f"| {entry.cost.opcodes:,} | {entry.cost.gas:,} |"
         for entry in entries
     ]
     return "\n".join(lines)

@@ -1,8 +1,9 @@
-"""Compiles the contracts and keeps `build/` and `bindings/` up to date: `python -m contracts.build [--check]`.
+"""Compiles the contracts and keeps what is made of them up to date: `python -m contracts.build [--check]`.
 
-One compiler run (solc from npm, see package.json) makes, per system contract, `build/<Name>.json` with the ABI of its
-interface, the runtime bytecode that genesis puts at its fixed address, and its storage layout. The output is a pure function
-of the sources: `--check` recompiles and fails where a committed file differs.
+One compiler run (solc from npm, see package.json) makes, per system contract, `build/<Name>.json` with the
+ABI of its interface, the runtime bytecode that genesis puts at its fixed address, and its storage layout;
+from the ABIs follow `bindings/` and `descriptors/`. The output is a pure function of the sources: `--check`
+recompiles and fails where a committed file differs.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class BuildError(ShelianError):
 def compile_sources(
     settings: dict[str, Any] = SETTINGS, extra: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """solc's output for everything under src/ and `extra` (path to text); BuildError with the compiler's own words."""
+    """solc's output for src/ and `extra` (path to text); BuildError with the compiler's own words."""
     if not (CONTRACTS_DIR / "node_modules" / "solc").is_dir():
         raise BuildError("contracts.toolchain_missing", "run `npm ci` in contracts/", str(CONTRACTS_DIR))
     sources = {
@@ -83,12 +84,14 @@ def artifacts(output: dict[str, Any]) -> dict[Path, str]:
 
 
 def _layout(layout: dict[str, Any]) -> list[dict[str, Any]]:
+    # By the types' own names: the compiler's identifiers hold numbers that change with unrelated sources.
+    types = layout["types"] or {}
     return [
         {
             "label": item["label"],
             "slot": int(item["slot"]),
             "offset": item["offset"],
-            "type": item["type"].split("_storage")[0],
+            "type": types[item["type"]]["label"],
         }
         for item in layout["storage"]
     ]

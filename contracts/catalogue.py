@@ -8,6 +8,8 @@ Parties outside the network (prison, city agency, intermediate court, exit-entry
 elsewhere, resettlement) can be recipients; their own papers are brought in by the agency that receives them.
 """
 
+# ruff: noqa: E501  (tables: one row a line)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

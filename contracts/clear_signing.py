@@ -18,6 +18,8 @@ who sends the call: `person`, `service`, or `vote` (only shown inside a proposal
 `zero` in `params` is what a zero value means.
 """
 
+# ruff: noqa: E501  (tables: one row a line)
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""An example district for tests and the budget: every agency with its people, and residents, standing from genesis on."""
+"""An example district for tests and the budget: every agency with its people, and residents."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """What each custom error means and what to do, in Chinese and English: for pages, the command line and docs/errors/contracts.md."""
 
+# ruff: noqa: E501  (tables: one row a line)
+
 from __future__ import annotations
 
 from typing import Final

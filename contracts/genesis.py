@@ -1,4 +1,4 @@
-"""The genesis state of the system contracts: code at fixed addresses and the calls from SYSTEM that fill them.
+"""The genesis state of the system contracts: code at fixed addresses, and calls from SYSTEM that fill them.
 
 The calls run once, at height 0; afterwards every table changes by vote only. Nobody can sign as SYSTEM.
 """
@@ -162,7 +162,7 @@ def genesis_codes(systems: tuple[str, ...] = (CORRECTION, SHARING)) -> list[tupl
 
 
 def genesis_calls(spec: GenesisSpec) -> list[Call]:
-    """The calls from SYSTEM, in the order they must run: members, origins, rules, validators, people, tables."""
+    """The calls from SYSTEM in their order: members, origins, rules, validators, people, rows."""
     calls = [
         consortium.add_organisation(item.id, item.kind, item.encryption_key) for item in spec.organisations
     ]

@@ -4,6 +4,8 @@ Sources: 国务院办公厅关于 2025 年、2026 年部分节假日安排的通
 next notice is entered by vote.
 """
 
+# ruff: noqa: E501  (tables: one row a line)
+
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -1,4 +1,7 @@
-"""Writes the reference parts of the documents from the ABIs and the tables of words: `python -m contracts.reference [--check]`."""
+"""Writes the reference parts of the documents: `python -m contracts.reference [--check]`.
+
+They follow from the ABIs and the tables of words.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ No blocks, no signatures, no admission: whoever is named as the sender sends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contracts.bindings import (
@@ -87,6 +87,10 @@ class Sandbox:
             sandbox.send(SYSTEM, call)
         sandbox.number = 1
         return sandbox
+
+    def fork(self) -> Sandbox:
+        """A sandbox that starts here and leaves this one as it is."""
+        return replace(self, overlay=Overlay(self.overlay))
 
     def context(self) -> BlockContext:
         return BlockContext(self.number, self.now, 100_000_000, 1)

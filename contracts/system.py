@@ -1,4 +1,4 @@
-"""The system contracts: name, fixed address, source files. Every other module of `contracts` starts from this table."""
+"""The system contracts: name, fixed address, source files. Everything in `contracts` starts from here."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 The numbers are the contracts' own (src/access/Constants.sol and the interfaces); a test holds both together.
 """
 
+# ruff: noqa: E501  (tables: one row a line)
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -13,14 +13,20 @@ from contracts.sandbox import Sandbox
 from contracts.system import CONTRACTS_DIR
 
 
-@pytest.fixture
-def sandbox() -> Sandbox:
+@pytest.fixture(scope="session")
+def start() -> Sandbox:
     return district()
+
+
+@pytest.fixture
+def sandbox(start: Sandbox) -> Sandbox:
+    """A district of the test's own."""
+    return start.fork()
 
 
 @pytest.fixture(scope="session")
 def toolchain() -> None:
-    """Compiler and test runner under contracts/node_modules; installed if absent. Without npm: skipped, but failed in CI."""
+    """Compiler and test runner, installed if absent. Without npm the test is skipped, but fails in CI."""
     if (CONTRACTS_DIR / "node_modules" / "solc").is_dir() and (
         CONTRACTS_DIR / "node_modules" / ".bin" / "forge"
     ).exists():

@@ -1,4 +1,4 @@
-"""The generated bindings: exact arguments in, the same arguments out, nothing but typed errors on foreign bytes."""
+"""The generated bindings: exact arguments in, the same out, nothing but typed errors on foreign bytes."""
 
 from __future__ import annotations
 

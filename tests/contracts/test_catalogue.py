@@ -52,7 +52,7 @@ def test_nobody_outside_the_network_is_the_only_sender() -> None:
 
 
 def test_limits_of_the_law() -> None:
-    """Decision 5 days and judgment 10 days from effect; receipt 5 days from receipt; assessment 10 workdays; arrest 48 hours."""
+    """Decision 5, judgment 10 days from effect; receipt 5 days; assessment 10 workdays; arrest 48 hours."""
 
     def limit(code: int) -> tuple[int, LimitUnit, StartEvent]:
         rule = CATALOGUE[code].rule()

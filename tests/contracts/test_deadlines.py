@@ -33,7 +33,7 @@ def add_months(day: date, months: int) -> date:
 
 
 def reference(start: int, amount: int, unit: LimitUnit, flags: LimitFlag) -> int:
-    """The last second in time, by the words of the law: the start day does not count, a free last day moves on."""
+    """The last second in time: the start day does not count, a last day that is free moves on."""
     if unit == LimitUnit.HOUR:
         return start + amount * 3_600
     day = datetime.fromtimestamp(start, CHINA).date()
