@@ -113,8 +113,8 @@ def create_agency(
         with store.reading() as session:
             waiting = task_count(session, config.organisation, person)
         return [
-            NavigationItem("/", Text("工作台", "Work list"), "list-check", waiting),
-            NavigationItem("/documents/new", Text("发文书", "Send a document"), "send"),
+            NavigationItem("/", Text("工作台", "Work"), "list-check", waiting),
+            NavigationItem("/documents/new", Text("发文书", "Send"), "send"),
             NavigationItem("/inbox", Text("收件箱", "Inbox"), "inbox"),
             NavigationItem("/outbox", Text("发件箱", "Outbox"), "files"),
             NavigationItem("/cases", Text("案件", "Cases"), "folder"),

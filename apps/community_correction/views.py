@@ -4,7 +4,7 @@ agency's own rows."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -296,19 +296,27 @@ class Views:
         )
 
     def _trail(self, session: Session, id: str) -> tuple[StepView, ...]:
-        steps = session.scalars(select(Step).where(Step.document == id).order_by(Step.block, Step.log_index))
-        return tuple(
-            StepView(
-                step.kind,
-                words.STEPS[step.kind],
-                self._who(step.by, step.kind),
-                self.organisation_name(step.organisation),
-                step.time,
-                step.transaction,
-                _late_note(step),
+        """The steps in the chain's order; lateness is noted at the step it belongs to, which stands just
+        before it."""
+        found: list[StepView] = []
+        for step in session.scalars(
+            select(Step).where(Step.document == id).order_by(Step.block, Step.log_index)
+        ):
+            if step.kind == "late" and found:
+                found[-1] = replace(found[-1], note=_late_note(step))
+                continue
+            found.append(
+                StepView(
+                    step.kind,
+                    words.STEPS[step.kind],
+                    self._who(step.by, step.kind),
+                    self.organisation_name(step.organisation),
+                    step.time,
+                    step.transaction,
+                    _late_note(step),
+                )
             )
-            for step in steps
-        )
+        return tuple(found)
 
     def _who(self, identity: str | None, kind: str = "") -> Text | None:
         if identity is None:
@@ -368,4 +376,4 @@ def _late_note(step: Step) -> Text | None:
     if step.late_by is None:
         return None
     days, hours = divmod(step.late_by // 3_600, 24)
-    return Text(f"{days} 天 {hours} 小时", f"{days} d {hours} h")
+    return Text(f"逾期 {days} 天 {hours} 小时", f"late by {days} d {hours} h")

@@ -195,9 +195,9 @@ def check_form_token(request: Request, token: str) -> None:
 
 
 def wants_json(request: Request) -> bool:
-    """Programs get JSON: everything under /api, and whoever asks for it."""
+    """Programs get JSON: everything under /api and /agency, and whoever asks for it."""
     return (
-        request.url.path.startswith("/api/")
+        request.url.path.startswith(("/api/", "/agency/"))
         or request.headers.get("content-type", "").startswith("application/json")
         or request.headers.get("accept", "").startswith("application/json")
     )

@@ -1,7 +1,8 @@
 """The people of a demo, as the identity service lists them.
 
-A person may enrol another passkey at any moment, so the list is asked for again when it is older than a few seconds or
-somebody is not in it. Passkeys come before key files, the newest first: what a person enrolled last is what they sign with.
+A person may enrol another passkey at any moment, so the list is asked for again when it is older than a few
+seconds or somebody is not in it. Passkeys come before key files, the newest first: what a person enrolled
+last is what they sign with.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ _FRESH_S: Final = 3.0
 class DemoDirectory:
     """Implements `apps.site.people.Directory`.
 
-    `signs_in` says who may sign in at this process; names are known of everybody in `domains` (1 staff, 2 sharing), so
-    that a correction process never learns a resident's name and the love bank none of correction's.
+    `signs_in` says who may sign in at this process; names are known of everybody in `domains` (1 staff, 2
+    sharing), so that a correction process never learns a resident's name and the love bank none of
+    correction's.
     """
 
     def __init__(
@@ -70,7 +72,10 @@ class DemoDirectory:
             raise SiteError(
                 "directory.unreachable",
                 Text("身份服务暂时连不上。", "The identity service cannot be reached."),
-                Text("请稍后再试；若持续如此，请告诉运维。", "Try again in a moment; if it stays so, tell the operator."),
+                Text(
+                    "请稍后再试；若持续如此，请告诉运维。",
+                    "Try again in a moment; if it stays so, tell the operator.",
+                ),
                 status=503,
                 got=type(error).__name__,
             ) from None

@@ -107,10 +107,11 @@ class CorrectionSystem:
             self._people[person_id] = AgencyPerson(url, person_id, self.sign)
         return self._people[person_id]
 
-    def start(self, key: str) -> Agency:
-        """Start an agency's process on its own data directory."""
+    def start(self, key: str, ahead_s: int = 0) -> Agency:
+        """Start an agency's process on its own data directory, its clock `ahead_s` seconds ahead."""
         config = self.configs[key]
-        agency = create_agency(config, CastDirectory(self.cast, config.organisation))
+        directory = CastDirectory(self.cast, config.organisation)
+        agency = create_agency(config, directory, now=lambda: int(time.time()) + ahead_s)
         port = int(config.public_url.rpartition(":")[2])
         server = uvicorn.Server(
             uvicorn.Config(
