@@ -99,7 +99,7 @@ class Dispatcher:
                     )
         except RpcError as error:
             return _dump(None, error=error)
-        request = Request(self._service, caller)
+        request = Request(self._service, caller, in_batch=isinstance(message, list))
         try:
             if isinstance(message, list):
                 return await self._answer_batch(message, request)

@@ -21,9 +21,7 @@ from node.state.logs import StoredLog
 Json = dict[str, object]
 
 ZERO_HASH: Final = "0x" + "00" * 32
-EMPTY_TRIE_ROOT: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 EMPTY_UNCLES_HASH: Final = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
-EMPTY_BLOOM: Final = "0x" + "00" * 256
 _MINER: Final = "0x" + COINBASE.hex()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 
 from node.rpc.access import admit
 from node.rpc.config import RpcConfig
@@ -36,7 +35,3 @@ class Gate:
         now = time.monotonic()
         buckets = (self._clients.of(admission.name, now), self._connections.of(client, now))
         return Caller(admission.name, admission.scope, buckets, connection)
-
-
-def with_connection(caller: Caller, connection: Connection) -> Caller:
-    return replace(caller, connection=connection)

@@ -39,9 +39,7 @@ class Caller:
         return max(bucket.take(cost, now) for bucket in self.buckets)
 
     def check_contracts(self, contracts: frozenset[Address] | None) -> None:
-        """Raises RpcError if the scope names contracts and one of these is not among them (None: any
-        contract).
-        """
+        """Raises RpcError if the scope names contracts and these are not all among them (None: any)."""
         allowed = self.scope.contracts
         if allowed is None or (contracts is not None and contracts and contracts <= allowed):
             return
@@ -56,7 +54,7 @@ class Request:
 
     __slots__ = ("_running", "_snapshot", "caller", "in_batch", "node", "service", "should_stop")
 
-    def __init__(self, service: Service, caller: Caller, in_batch: bool = False) -> None:
+    def __init__(self, service: Service, caller: Caller, in_batch: bool) -> None:
         self.service = service
         self.node: Backend = service.backend
         self.caller = caller
@@ -90,7 +88,7 @@ class Request:
 
     def release(self) -> None:
         """Give the snapshot back, after the last work that reads it has ended."""
-        snapshot, self._snapshot = self._snapshot, None
+        snapshot = self._snapshot
         if snapshot is None:
             return
         unfinished = [future for future in self._running if not future.done()]

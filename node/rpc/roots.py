@@ -39,7 +39,3 @@ class RootCache:
             if len(self._roots) > self._capacity:
                 self._roots.popitem(last=False)
         return roots
-
-    def is_known(self, height: int) -> bool:
-        with self._lock:
-            return height in self._roots

@@ -55,6 +55,9 @@ def client(node: RunningNode) -> Iterator[Client]:
 
 def test_calls_and_batches_work_over_websocket(node: RunningNode, client: Client) -> None:
     assert int(client.ask("eth_chainId")["result"], 16) == node.chain_id
+    batch = [{"jsonrpc": "2.0", "id": number, "method": "eth_chainId"} for number in range(3)]
+    client._connection.send(orjson.dumps(batch))
+    assert [one["id"] for one in orjson.loads(client._connection.recv(5))] == [0, 1, 2]
     assert client.ask("nothing")["error"]["code"] == -32601
 
 
@@ -100,6 +103,10 @@ def test_what_cannot_be_subscribed_is_refused(node: RunningNode, client: Client)
     assert client.ask("eth_subscribe", "newHeads", {})["error"]["code"] == -32602
     assert node.error("eth_subscribe", "newHeads")["data"]["code"] == "rpc.no_subscription"
     assert node.call("eth_unsubscribe", "0x1") is False
+    one = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
+    client._connection.send(orjson.dumps([one, one]).decode())
+    answers = orjson.loads(client._connection.recv(5))
+    assert [answer["error"]["data"]["code"] for answer in answers] == ["rpc.no_subscription"] * 2
 
 
 def test_a_closed_connection_leaves_no_subscription_behind(node: RunningNode, sample: str) -> None:
