@@ -29,7 +29,7 @@ from node.chain.encoding import keccak256
 T = TypeVar("T")
 
 _POLL_S = 0.004
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 _RECEIPTS_AT_ONCE = 200
 _SETUP_BATCH = 50
 

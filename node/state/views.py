@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from node.state import trie
 from node.state.account import (
@@ -21,6 +21,9 @@ from node.state.account import (
 )
 from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import ACCOUNTS, SLOTS, decode_slot
+
+_REMEMBERED: Final = 16_384
+"""Accounts, and slots, that a `FlatView` remembers: a few megabytes, some full blocks' worth."""
 
 
 class StateView(Protocol):
@@ -57,27 +60,49 @@ class BaseView(StateView, Protocol):
 
 
 class FlatView:
-    """The state at the tip as of a snapshot: one database read an account or slot. A `BaseView`."""
+    """The state at the tip as of a snapshot: one database read an account or slot. A `BaseView`.
 
-    __slots__ = ("_get", "_root", "_snapshot")
+    What was read is remembered, so admission and execution of a block's transactions, in whatever threads,
+    read each row once: a read of LevelDB gives up the interpreter lock, and getting it back takes longer than
+    the read. A snapshot never changes, so threads can only store the same value twice.
+    """
+
+    __slots__ = ("_accounts", "_get", "_root", "_slots", "_snapshot")
 
     def __init__(self, snapshot: DatabaseSnapshot, state_root: bytes) -> None:
         """`state_root` is the tip's of that snapshot, or `EMPTY_ROOT` of an empty database."""
         self._snapshot = snapshot
         self._get = snapshot.get_raw
         self._root = state_root
+        self._accounts: dict[bytes, Account | None] = {}
+        self._slots: dict[tuple[bytes, int], int] = {}
 
     @property
     def state_root(self) -> bytes:
         return self._root
 
     def account(self, address: bytes) -> Account | None:
-        raw = self._get(ACCOUNTS.prefix + address)
-        return None if raw is None else decode_account(raw)
+        try:
+            return self._accounts[address]
+        except KeyError:
+            raw = self._get(ACCOUNTS.prefix + address)
+            account = None if raw is None else decode_account(raw)
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts = {}
+            self._accounts[address] = account
+            return account
 
     def storage(self, address: bytes, slot: int) -> int:
-        raw = self._get(SLOTS.prefix + address + slot.to_bytes(32, "big"))
-        return 0 if raw is None else decode_slot(raw)
+        key = (address, slot)
+        try:
+            return self._slots[key]
+        except KeyError:
+            raw = self._get(SLOTS.prefix + address + slot.to_bytes(32, "big"))
+            value = 0 if raw is None else decode_slot(raw)
+            if len(self._slots) >= _REMEMBERED:
+                self._slots = {}
+            self._slots[key] = value
+            return value
 
     def code(self, code_hash: bytes) -> bytes:
         return self._snapshot.load_code(code_hash)
