@@ -21,7 +21,7 @@ from network.runner import Node, NodeConfig
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
 from node.rpc.access import load_tokens
-from node.rpc.config import RpcConfig
+from node.rpc.config import LOOPBACK_NAMES, RefusedConfiguration, RpcConfig, Tls
 
 
 def node(
@@ -33,6 +33,15 @@ def node(
     + OFFSETS["node"],
     heartbeat: Annotated[float, typer.Option(help="seconds without a block, at most")] = 60.0,
     tokens: Annotated[Path | None, typer.Option(help="file of bearer tokens and their scopes")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="TLS certificate (PEM)")] = None,
+    certificate_key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="mTLS: callers need a certificate of this CA")
+    ] = None,
+    allowed_host: Annotated[list[str] | None, typer.Option(help="name accepted in Host, repeatable")] = None,
+    allowed_origin: Annotated[
+        list[str] | None, typer.Option(help="web origin that may call, repeatable")
+    ] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="opens the validator key")] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="structured logs")] = False,
 ) -> None:
@@ -46,11 +55,28 @@ def node(
     config = NodeConfig(
         directory=layout.ledger,
         key=validator_key(key),
-        rpc=RpcConfig(host=host, port=port, tokens=() if tokens is None else load_tokens(tokens)),
+        rpc=RpcConfig(
+            host=host,
+            port=port,
+            tokens=() if tokens is None else load_tokens(tokens),
+            tls=_tls(certificate, certificate_key, client_ca),
+            allowed_hosts=LOOPBACK_NAMES | frozenset(allowed_host or ()),
+            allowed_origins=frozenset(allowed_origin or ()),
+        ),
         genesis=genesis,
         pace=Pace(heartbeat_s=heartbeat),
     )
     uvloop.run(_run(config))
+
+
+def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
+    if certificate is None and key is None and client_ca is None:
+        return None
+    if certificate is None or key is None:
+        raise RefusedConfiguration(
+            "rpc.config.tls", "TLS needs a certificate and its key", [str(certificate), str(key)], "both"
+        )
+    return Tls(certificate, key, client_ca)
 
 
 def load_genesis(layout: Layout) -> Genesis:

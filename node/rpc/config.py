@@ -14,7 +14,7 @@ from pathlib import Path
 from node.chain.errors import ShelianError
 from node.rpc.access import Token
 
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
@@ -92,7 +92,7 @@ class RpcConfig:
     host: str = "127.0.0.1"
     port: int = 8545
     """0 lets the system choose."""
-    allowed_hosts: frozenset[str] = _LOOPBACK_NAMES
+    allowed_hosts: frozenset[str] = LOOPBACK_NAMES
     """Names accepted in the Host header, without port: the answer to DNS rebinding."""
     allowed_origins: frozenset[str] = frozenset()
     """Web origins that may call from a browser; nobody else's page can."""
@@ -168,7 +168,7 @@ class RpcConfig:
                 self.host,
                 "tls, or a loopback address behind a proxy that ends TLS",
             )
-        if self.allowed_hosts <= _LOOPBACK_NAMES:
+        if self.allowed_hosts <= LOOPBACK_NAMES:
             raise RefusedConfiguration(
                 "rpc.config.hosts",
                 "callers from elsewhere use another name than localhost",
