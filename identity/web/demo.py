@@ -77,11 +77,13 @@ class DemoEnrolment:
         return credential, receipts
 
     def _add_software_keys(self) -> None:
-        for person in self._cast.people:
-            if self._directory.find(person.address) is None:
-                self._directory.add(
-                    self._credential(person, person.address, person.public_key, person.credential_id, SIGNER)
-                )
+        self._directory.add(
+            *(
+                self._credential(person, person.address, person.public_key, person.credential_id, SIGNER)
+                for person in self._cast.people
+                if self._directory.find(person.address) is None
+            )
+        )
 
     def _credential(
         self, person: DemoIdentity, address: bytes, public_key: bytes, credential_id: bytes, kind: str

@@ -15,7 +15,8 @@ _METADATA = MetaData()
 _CREDENTIALS = Table(
     "credentials",
     _METADATA,
-    Column("address", LargeBinary(20), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("address", LargeBinary(20), nullable=False, unique=True),
     Column("scheme", Integer, nullable=False),
     Column("public_key", LargeBinary, nullable=False, unique=True),
     Column("credential_id", LargeBinary, nullable=False),
@@ -50,24 +51,32 @@ class Directory:
     def close(self) -> None:
         self._engine.dispose()
 
-    def add(self, credential: Credential) -> None:
-        """Raises EnrolmentError `enrolment.key_known` for a key that stands in the directory already."""
+    def add(self, *credentials: Credential) -> None:
+        """Add all of them or none.
+
+        Raises EnrolmentError `enrolment.key_known` for a key that stands in the directory already.
+        """
+        rows = [
+            {
+                "address": one.address,
+                "scheme": one.scheme,
+                "public_key": one.public_key,
+                "credential_id": one.credential_id,
+                "kind": one.kind,
+                "identity": one.identity,
+                "added_at": one.added_at,
+            }
+            for one in credentials
+        ]
         try:
             with self._engine.begin() as connection:
-                connection.execute(
-                    insert(_CREDENTIALS).values(
-                        address=credential.address,
-                        scheme=credential.scheme,
-                        public_key=credential.public_key,
-                        credential_id=credential.credential_id,
-                        kind=credential.kind,
-                        identity=credential.identity,
-                        added_at=credential.added_at,
-                    )
-                )
+                if rows:
+                    connection.execute(insert(_CREDENTIALS), rows)
         except IntegrityError:
             raise EnrolmentError(
-                "enrolment.key_known", "this key is enrolled already", got=credential.address
+                "enrolment.key_known",
+                "this key is enrolled already",
+                got=[one.address for one in credentials],
             ) from None
 
     def find(self, address: bytes) -> Credential | None:
@@ -76,12 +85,12 @@ class Directory:
         return None if row is None else _credential(row)
 
     def of_identity(self, identity: bytes) -> tuple[Credential, ...]:
-        """The credentials of an identity: passkeys first, the newest first."""
+        """The credentials of an identity in the order they were enrolled."""
         with self._engine.connect() as connection:
             rows = connection.execute(
                 select(_CREDENTIALS)
                 .where(_CREDENTIALS.c.identity == identity)
-                .order_by(_CREDENTIALS.c.kind, _CREDENTIALS.c.added_at.desc(), _CREDENTIALS.c.address)
+                .order_by(_CREDENTIALS.c.number)
             ).all()
         return tuple(_credential(row) for row in rows)
 

@@ -183,7 +183,7 @@ def test_a_resident_enrols_a_passkey_and_signs_with_it(
     expect(page.locator("#main")).to_contain_text("示范居民07")
     page.get_by_role("button", name="登记通行密钥").click()
     expect(page.get_by_role("status")).to_contain_text("登记完成", timeout=20_000)
-    credential = person_of(service, "resident-07")["credentials"][0]
+    credential = person_of(service, "resident-07")["credentials"][-1]
     assert credential["kind"] == "passkey"
     address = bytes.fromhex(credential["address"][2:])
     resident = chain.cast.find("resident-07")
@@ -202,7 +202,7 @@ def test_a_resident_enrols_a_passkey_and_signs_with_it(
 
 
 def test_a_passkey_is_enrolled_once(service: Served) -> None:
-    credential = person_of(service, "resident-07")["credentials"][0]
+    credential = person_of(service, "resident-07")["credentials"][-1]
     body = {
         "person": "resident-08",
         "public_key": credential["public_key"],
