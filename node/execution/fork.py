@@ -3,7 +3,7 @@
 Differences from Ethereum's Cancun, all by design:
 - no money: gas price, base fee and tip are 0, so fees are never bought, refunded or paid;
 - BLOCKHASH is 0 (a state-synced node has no old hashes); no system contracts (EIP-4788, EIP-2935);
-- the pairing (0x08) and point-evaluation (0x0a) precompiles are off: their gas is far below their cost in
+- the bn128 (0x06, 0x07, 0x08) and point-evaluation (0x0a) precompiles are off: their gas is far below their cost in
   time here. A call to them is a call to an empty account.
 
 Differences from stock py-evm, all towards Ethereum or towards bounded work:
@@ -41,7 +41,7 @@ from eth.vm.opcode import as_opcode
 from node.execution.accounts import AccountDatabase
 
 MODEXP: Final = (5).to_bytes(20, "big")
-PRECOMPILES_OFF: Final = frozenset({(8).to_bytes(20, "big"), (10).to_bytes(20, "big")})
+PRECOMPILES_OFF: Final = frozenset(number.to_bytes(20, "big") for number in (6, 7, 8, 10))
 
 OPCODES_BETWEEN_CHECKS: Final = 256
 """How many opcodes of one frame run between two questions whether to go on (0.1 ms)."""

@@ -147,7 +147,7 @@ def test_a_creation_gives_its_address_and_a_collision_takes_all_gas() -> None:
     assert (collided.success, collided.gas_used, collided.created) == (False, 200_000, None)
 
 
-@pytest.mark.parametrize("number", [8, 10])
+@pytest.mark.parametrize("number", [6, 7, 8, 10])
 def test_the_precompiles_that_are_off_are_empty_accounts(number: int) -> None:
     execution = apply(world(), Call(number.to_bytes(20, "big"), bytes(192)), intrinsic_gas=21_000)
     assert (execution.success, execution.gas_used, execution.output) == (True, 21_000, b"")
