@@ -30,7 +30,7 @@ Reading = Annotated[Readers, Depends(readers_of)]
 
 def ask(request: Request, person: Person, asked: Asked) -> SigningRequest:
     """Keep the calls as a signing request of this person; refused now if the contract would refuse them."""
-    return site_of(request).desk.begin(person, asked.calls, asked.purpose, asked.next_url)
+    return site_of(request).begin_signing(request, person, asked.calls, asked.purpose, asked.next_url)
 
 
 def order_for(readers: Readers, person: Person, order_id: str) -> Order:

@@ -42,6 +42,7 @@ class Visitor:
         self.person, self.system = person, system
         self.context: BrowserContext = browser.new_context(viewport=viewport, locale="zh-CN")  # type: ignore[arg-type]
         self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
         self.complaints: list[str] = []
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
