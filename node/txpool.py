@@ -63,10 +63,15 @@ class _Sender:
     end: int
     transactions: dict[int, Admitted] = field(default_factory=dict)
 
-    def settle(self) -> None:
-        self.end = self.nonce
+    def extend(self) -> None:
+        """After one was added or `nonce` went on: what follows without a gap is ready too."""
+        self.end = max(self.end, self.nonce)
         while self.end in self.transactions:
             self.end += 1
+
+    def cut(self, nonce: int) -> None:
+        """After the one at `nonce` was taken away: those behind it wait."""
+        self.end = min(self.end, nonce)
 
 
 class TransactionPool:
@@ -102,7 +107,7 @@ class TransactionPool:
             self._check_fits(admitted)
             self._senders[admitted.sender] = sender
             sender.transactions[tx.nonce] = admitted
-            sender.settle()
+            sender.extend()
             self._by_hash[tx.hash] = admitted
             self._bytes += len(tx.raw)
             deadline = now_ns + self._limits.max_age_s * _SECOND_NS
@@ -244,7 +249,7 @@ class TransactionPool:
             sender.nonce = self._account_nonce(address)
             for nonce in [nonce for nonce in sender.transactions if nonce < sender.nonce]:
                 self._forget(sender.transactions.pop(nonce))
-            sender.settle()
+            sender.extend()
             if sender.transactions:
                 self._senders[address] = sender
 
@@ -261,7 +266,7 @@ class TransactionPool:
     def _drop(self, admitted: Admitted, reason: ShelianError) -> None:
         sender = self._senders[admitted.sender]
         del sender.transactions[admitted.transaction.nonce]
-        sender.settle()
+        sender.cut(admitted.transaction.nonce)
         if not sender.transactions:
             del self._senders[admitted.sender]
         self._forget(admitted)

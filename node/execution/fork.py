@@ -3,8 +3,8 @@
 Differences from Ethereum's Cancun, all by design:
 - no money: gas price, base fee and tip are 0, so fees are never bought, refunded or paid;
 - BLOCKHASH is 0 (a state-synced node has no old hashes); no system contracts (EIP-4788, EIP-2935);
-- the bn128 (0x06, 0x07, 0x08) and point-evaluation (0x0a) precompiles are off: their gas is far below their cost in
-  time here. A call to them is a call to an empty account.
+- the bn128 (0x06, 0x07, 0x08) and point-evaluation (0x0a) precompiles are off: their gas is far below their
+  cost in time here. A call to them is a call to an empty account.
 
 Differences from stock py-evm, all towards Ethereum or towards bounded work:
 - a contract is not created over existing storage (EIP-7610);
