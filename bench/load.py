@@ -87,12 +87,15 @@ class Client:
         await self._session.close()
 
     async def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
-        """The answers, in the order of the calls. A single call goes out as such, not as a batch of one."""
+        """The answers, in the order of the calls; a single one goes out as such. Raises LoadError."""
         bodies = [{"jsonrpc": "2.0", "id": i, "method": m, "params": p} for i, (m, p) in enumerate(calls)]
         body = orjson.dumps(bodies if len(bodies) > 1 else bodies[0])
         headers = {"content-type": "application/json"}
-        async with self._session.post(self._url, data=body, headers=headers) as response:
-            answers = orjson.loads(await response.read())
+        try:
+            async with self._session.post(self._url, data=body, headers=headers) as response:
+                answers = orjson.loads(await response.read())
+        except (aiohttp.ClientError, orjson.JSONDecodeError) as error:
+            raise LoadError(f"{self._url}: {error}") from error
         if isinstance(answers, dict):
             if len(bodies) > 1 or "id" not in answers:
                 raise LoadError(f"the node refused the request: {answers}")
