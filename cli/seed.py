@@ -12,14 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from apps.community_correction.seed import seed as seed_correction
-
 from apps.sharing_points.seed import seed as seed_points
 from cli.demo_consortium import Layout
 from cli.demo_signer import DemoSigner
 from cli.system import AGENCIES, url_of
-from contracts.bindings import identity_registry
 from identity.demo.cast import COMMUNITY_CLERK, RESIDENT, DemoCast
-from identity.demo.enrolment import Batch, countersign, enrolment_batches
+from identity.demo.enrolment import enrol
 from identity.demo.files import load_cast
 from identity.node import NodeClient
 from node.chain.genesis import Genesis
@@ -35,7 +33,8 @@ def seed_demo(layout: Layout, genesis: Genesis, port_base: int, progress: Progre
     cast = load_cast(layout.demo)
     signer = DemoSigner(layout, port_base)
     if stages.begin("enrolled"):
-        _enrol(layout, cast, port_base, progress)
+        progress(f"  登记人员 enrolling {len(cast.people) + len(cast.services)} people and services")
+        _enrol(layout, cast, port_base)
         stages.finish("enrolled")
     if stages.begin("correction"):
         progress("  写入 30 个案件 seeding 30 cases")
@@ -50,35 +49,12 @@ def seed_demo(layout: Layout, genesis: Genesis, port_base: int, progress: Progre
         stages.finish("points")
 
 
-def _enrol(layout: Layout, cast: DemoCast, port_base: int, progress: Progress) -> None:
+def _enrol(layout: Layout, cast: DemoCast, port_base: int) -> None:
     node = NodeClient(url_of("node", port_base))
     try:
-        known = {
-            one.identity
-            for one in (*cast.people, *cast.services)
-            if identity_registry.decode_credential(
-                node.call(identity_registry.credential(one.address))
-            ).status
-        }
-        batches = enrolment_batches(cast)
-        for number, batch in enumerate(batches, start=1):
-            left = tuple(call for call in batch.calls if _identity_in(call.data) not in known)
-            progress(f"  登记人员 enrolling {number}/{len(batches)}: {len(left)}")
-            if left:
-                countersign(
-                    Batch(batch.organisation, batch.registrars, left),
-                    layout.demo,
-                    node,
-                    chain_purpose="demo",
-                    origin=url_of("identity", port_base),
-                )
+        enrol(cast, layout.demo, node, chain_purpose="demo", origin=url_of("identity", port_base))
     finally:
         node.close()
-
-
-def _identity_in(data: bytes) -> bytes:
-    """The first argument of `IdentityRegistry.enrol`."""
-    return data[4:20]
 
 
 class _Stages:
