@@ -59,7 +59,7 @@ class Visitor:
 
     def go(self, path: str) -> None:
         self.page.goto(self.system.url + path)
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_load_state("load")
 
     def press_and_sign(self, button: str) -> None:
         """Press a button that leads to the signing page, sign there, and come back."""
@@ -71,7 +71,7 @@ class Visitor:
         answer = json.dumps({"v": 1, "state": document["state"], "raw": raw}).encode()
         self.page.goto(f"{document['return_to']}#{base64.urlsafe_b64encode(answer).rstrip(b'=').decode()}")
         self.page.wait_for_url(lambda url: "/sign/return" not in url, timeout=15_000)
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_load_state("load")
 
     def close(self) -> None:
         self.context.close()
@@ -162,7 +162,6 @@ def test_every_page_fits_its_screen_in_both_languages_and_in_large_type(
                 visitor.go(path)
                 for summary in visitor.page.locator("main details > summary").all():
                     summary.click()
-                visitor.page.wait_for_load_state("networkidle")
                 width = visitor.page.evaluate("document.documentElement.scrollWidth")
                 assert (path, switch, width) == (path, switch, viewport["width"])
         visitor.close()
