@@ -10,6 +10,11 @@
     box.querySelector("[data-text]").textContent = text;
     box.querySelector("[data-next]").textContent = next;
     box.querySelector("[data-code]").textContent = code;
+    const before = sessionStorage.getItem("shelian.before_signing");
+    const back = box.querySelector("[data-back]");
+    // A path of this site only: "//" would lead elsewhere.
+    back.hidden = !/^\/(?!\/)/.test(before ?? "");
+    if (!back.hidden) back.href = before;
   };
   let answer;
   try {

@@ -12,10 +12,17 @@ document.addEventListener("change", (event) => {
       button.disabled = document.querySelectorAll("tbody input[type=checkbox]:checked").length === 0;
   }
 });
+document.addEventListener("click", (event) => {
+  // A row's own button acts on that row alone, whatever else is ticked.
+  const button = event.target.closest("[data-only]");
+  if (button) for (const box of button.form.querySelectorAll("tbody input[type=checkbox]")) box.checked = false;
+});
 document.addEventListener("submit", (event) => {
   // One press is enough: a second one while the first is under way does nothing.
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "1";
+  // Where somebody who declines to sign is led back to.
+  if (event.target.method === "post") sessionStorage.setItem("shelian.before_signing", location.pathname + location.search);
   setTimeout(() => delete event.target.dataset.sent, 4000);
 });
 for (const box of document.querySelectorAll("[data-chart]")) {
