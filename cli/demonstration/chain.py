@@ -59,6 +59,17 @@ class Chain:
             return error.code
         return "unknown"
 
+    def transactions_about(self, contract: bytes, subject: bytes) -> tuple[str, ...]:
+        """Transactions with an event of `contract` whose first indexed argument is `subject`, in order."""
+        query = {
+            "fromBlock": "0x1",
+            "toBlock": "latest",
+            "address": "0x" + contract.hex(),
+            "topics": [None, "0x" + subject.hex()],
+        }
+        logs = self.node.request("eth_getLogs", query)
+        return tuple(dict.fromkeys(str(log["transactionHash"]) for log in logs))
+
     def evidence(self, transaction: str, patience_s: float = 10) -> TransactionEvidence:
         """The proof of a transaction, once the block after it is there."""
         deadline = time.monotonic() + patience_s
