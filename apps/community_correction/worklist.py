@@ -70,7 +70,7 @@ def work_list(session: Session, organisation: int, person: Person, now: int) -> 
         for role, kind, title, button, action, icon, query in _kinds(organisation, person)
         if person.holds(role)
     ]
-    open_tasks = _open_limits(session, organisation, now)
+    open_tasks = _open_limits(session, now)
     return WorkList(
         tuple(group for group in groups if group.tasks),
         tuple(task for task in open_tasks if task.lateness == "late"),
@@ -208,9 +208,9 @@ def _tasks(rows: Iterable[Any], now: int) -> tuple[Task, ...]:
     return tuple(Task(row[0], row[1], row[2], row[3] or 0, row[4], lateness(row[4], now)) for row in rows)
 
 
-def _open_limits(session: Session, organisation: int, now: int) -> tuple[Task, ...]:
-    """What runs against a limit: own documents not sent yet, and replies this agency owes or, as
-    supervisor, sees owed."""
+def _open_limits(session: Session, now: int) -> tuple[Task, ...]:
+    """What runs against a limit: own documents not sent yet, and replies owed on any document held here,
+    whoever owes them."""
     horizon = now + SOON_S
     unsent = (
         select(
@@ -239,7 +239,6 @@ def _open_limits(session: Session, organisation: int, now: int) -> tuple[Task, .
         .where(
             Delivery.reply_due <= horizon,
             Delivery.state.in_((projection.DELIVERED, projection.SIGNED_FOR)),
-            or_(Delivery.organisation == organisation, LocalDocument.received.is_(True)),
         )
     )
     rows = [*session.execute(unsent.limit(MAX_TASKS)), *session.execute(owed.limit(MAX_TASKS))]
