@@ -1,5 +1,5 @@
 # Shelian 社链. Every target sets up what it needs in .venv; nothing is installed by hand.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || echo python3)
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?= data
