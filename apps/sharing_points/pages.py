@@ -176,6 +176,16 @@ def one_order(request: Request, order_id: str, person: Anyone, readers: Reading)
     )
 
 
+@router.get("/orders/{order_id}/changed")
+def changed(
+    order_id: str, person: Anyone, readers: Reading, since: Annotated[int, Query(ge=0, lt=2**63)] = 0
+) -> Response:
+    """Asked every few seconds by a page that waits for the other side: tells htmx to reload it once something
+    has happened, and leaves what is being typed alone until then."""
+    order = order_for(readers, person, order_id)
+    return Response(headers={"HX-Refresh": "true"}) if order.position > since else Response(status_code=204)
+
+
 @router.get("/orders/{order_id}/proof")
 def proof(request: Request, order_id: str, person: Anyone, readers: Reading) -> Response:
     """The order's transactions and blocks; only when asked for."""

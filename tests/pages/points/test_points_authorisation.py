@@ -45,7 +45,10 @@ RESIDENTS_ONLY = {
     "GET /api/bank/statement",
     "POST /api/bank/donate",
 }
-RESIDENTS_OR_CLERKS = {"GET /orders/{order_id}", "GET /orders/{order_id}/proof"} | {
+RESIDENTS_OR_CLERKS = {
+    "GET /orders/{order_id}",
+    "GET /orders/{order_id}/changed",
+    "GET /orders/{order_id}/proof",
     "GET /api/orders/{order_id}",
     "GET /api/kinds",
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from apps.site.formats import CHINA
 from tests.helpers.points_system import SIGNING_PAGE, PointsSystem
@@ -88,7 +88,7 @@ def test_two_residents_with_one_thumb_each_take_an_order_to_its_end(
     page.get_by_label("哪一类").select_option(label="陪伴探访")
     page.get_by_label("一句话说清楚").fill("陪外婆去公园走走")
     page.get_by_label("大概地点").fill("东区")
-    assert page.locator("[data-estimate]").inner_text() == "5"
+    expect(page.locator("[data-estimate]")).to_have_text("5")
     start = page.locator("input[name=start]")
     start.fill(_tomorrow(system))
     asks.press_and_sign("去签名发布")
@@ -165,6 +165,22 @@ def test_every_page_fits_its_screen_in_both_languages_and_in_large_type(
                 width = visitor.page.evaluate("document.documentElement.scrollWidth")
                 assert (path, switch, width) == (path, switch, viewport["width"])
         visitor.close()
+
+
+def test_a_page_that_waits_shows_by_itself_what_the_other_side_did(
+    browser: Browser, system: PointsSystem
+) -> None:
+    asks, helps = system.person("resident-03"), system.person("resident-04")
+    start = system.clock.now() + 3_600
+    order = asks.publish({"kind": 61, "units": 1, "start_at": start, "title": "打太极", "area": "广场"})
+    helps.do(f"/api/orders/{order}/accept")
+    visitor = Visitor(browser, system, "resident-04", PHONE)
+    visitor.go(f"/orders/{order}")
+    assert "等对方确认" in visitor.page.locator(".next-card").inner_text()
+    asks.do(f"/api/orders/{order}/confirm")
+    visitor.page.get_by_text("见面了？互相签到").wait_for(timeout=15_000)
+    visitor.close()
+    asks.do(f"/api/orders/{order}/cancel")
 
 
 def test_no_hash_is_shown_unless_asked_for_and_no_name_is_in_an_address(

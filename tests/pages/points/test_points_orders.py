@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import create_engine
 
+from apps.follow import Follower
 from apps.node_client import NodeClient
 from apps.sharing_points.auto_complete import AutoComplete
 from apps.sharing_points.seed import DemoPerson
+from apps.sharing_points.store import PointsStore
 from apps.site.errors import SiteError
 from contracts.bindings import love_bank, sharing_orders
 from tests.helpers.points_system import PointsSystem
@@ -304,17 +307,22 @@ def test_points_are_issued_by_two_clerks_and_granted_by_two_approvers(system: Po
 
 
 def test_the_read_model_folded_again_from_the_chain_is_the_same_row_for_row(system: PointsSystem) -> None:
-    store = system.app.state.points.context.store
-    follower = system.app.state.follower
     client = NodeClient(system.node_url)
-    assert follower.wait_for(client.block_number())
-    before = store.dump()
-    store.drop_projection()
-    follower.catch_up()
-    after = store.dump()
-    before.pop("cursor"), after.pop("cursor")
+    running: PointsStore = system.app.state.points.context.store
+    again = PointsStore(create_engine("sqlite://"))
+    follower = Follower(
+        client,
+        addresses=[sharing_orders.ADDRESS, love_bank.ADDRESS],
+        load_cursor=again.load_cursor,
+        apply=again.apply,
+        page_blocks=7,
+    )
+    assert system.app.state.follower.wait_for(follower.catch_up())
+    before, after = running.dump(), again.dump()
+    del before["cursor"], after["cursor"]
     assert after == before
     assert before["line"]
+    again.close()
     client.close()
 
 
