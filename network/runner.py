@@ -190,7 +190,6 @@ def run_node(config: NodeConfig, started: Callable[[Node], None] = lambda node: 
             started(node)
             await stop.wait()
 
-    # uvloop: half of asyncio's time for each request.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
 
