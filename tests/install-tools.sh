@@ -18,7 +18,7 @@ if command -v npm >/dev/null; then
   find . -name package-lock.json -not -path '*/node_modules/*' -not -path './.venv/*' | while read -r lock; do
     dir=$(dirname "$lock")
     if [ "$lock" -nt "$dir/node_modules/.package-lock.json" ]; then
-      (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error) || missing "npm packages of $dir" "npm ci"
+      (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || missing "npm packages of $dir" "npm ci"
     fi
   done
 else
