@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 
-from apps.community_correction.commands import Commands, Prepared
+from apps.community_correction.case_commands import CaseCommands, Prepared
+from apps.community_correction.commands import Commands
 from apps.community_correction.config import CorrectionConfig
 from apps.community_correction.delivery import DeliveryWorker
 from apps.community_correction.store import Store
@@ -32,6 +33,7 @@ class Agency:
     store: Store
     vault: Vault
     commands: Commands
+    cases: CaseCommands
     views: Views
     follower: Follower
     worker: DeliveryWorker

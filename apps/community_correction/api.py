@@ -16,7 +16,8 @@ from sqlalchemy import select
 
 from apps.community_correction import projection, rules, words, worklist
 from apps.community_correction.agency import agency_of, ask, run_batch
-from apps.community_correction.commands import CaseForm, DraftForm
+from apps.community_correction.case_commands import CaseForm
+from apps.community_correction.commands import DraftForm
 from apps.community_correction.files import Upload
 from apps.community_correction.tables import Case, Delivery, Document, LocalCase, LocalDocument, Outbox
 from apps.site.context import CurrentPerson, holding
@@ -214,13 +215,13 @@ def _add_cases(router: APIRouter) -> None:
     @router.post("/cases", tags=["correction"], status_code=201)
     def open_case(body: NewCase, request: Request, person: Handler) -> dict[str, Any]:
         """Open a case. Role: handler."""
-        case_id, prepared = agency_of(request).commands.open_case(person, CaseForm(**body.model_dump()))
+        case_id, prepared = agency_of(request).cases.open_case(person, CaseForm(**body.model_dump()))
         return {"case": case_id, "signing": ask(request, person, prepared).document}
 
     @router.post("/cases/{case}/advance", tags=["correction"])
     def advance(case: PathId, body: NextState, request: Request, person: HandlerOrApprover) -> Signing:
         """Move a case to its next state. Role: handler; approver where the case ends."""
-        prepared = agency_of(request).commands.advance_case(person, case, body.state, body.legal_date)
+        prepared = agency_of(request).cases.advance_case(person, case, body.state, body.legal_date)
         return dict(ask(request, person, prepared).document)
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from apps.community_correction.agency import Agency
 from apps.community_correction.agency_api import agency_routes
 from apps.community_correction.api import api_routes
+from apps.community_correction.case_commands import CaseCommands
 from apps.community_correction.chain_view import ChainView
 from apps.community_correction.commands import Commands
 from apps.community_correction.config import CorrectionConfig
@@ -141,7 +142,18 @@ def create_agency(
         now=now,
         lifespan=lifespan,
     )
-    agency = Agency(config, site, client, store, vault, commands, views, follower, worker)
+    agency = Agency(
+        config,
+        site,
+        client,
+        store,
+        vault,
+        commands,
+        CaseCommands(config, store, now),
+        views,
+        follower,
+        worker,
+    )
     site.app.state.agency = agency
     site.app.include_router(agency_routes(chain, receiving, vault, worker.wake))
     site.app.include_router(api_routes())

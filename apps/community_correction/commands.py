@@ -14,37 +14,24 @@ import nacl.utils
 from sqlalchemy.orm import Session
 
 from apps.community_correction import projection, rules, words
+from apps.community_correction.case_commands import NOBODY, Prepared, require_role
 from apps.community_correction.chain_view import ChainView
 from apps.community_correction.config import CorrectionConfig, Organisation
 from apps.community_correction.cover import Cover, CoverCase
 from apps.community_correction.files import MAX_FILES, CheckedFile, Upload, check_upload
 from apps.community_correction.sealed_files import seal_into_vault
 from apps.community_correction.store import Store
-from apps.community_correction.tables import Case, Delivery, Document, LocalCase, LocalDocument, ReturnReason
+from apps.community_correction.tables import Delivery, Document, LocalCase, LocalDocument, ReturnReason
 from apps.community_correction.vault import Vault
-from apps.site.errors import SiteError, not_allowed, not_found
+from apps.site.errors import SiteError, not_found
 from apps.site.formats import moment
-from apps.site.people import APPROVER, HANDLER, ROLE_NAMES, SEALER, Person
+from apps.site.people import APPROVER, HANDLER, SEALER, Person
 from apps.site.text import Text
-from contracts.bindings import correction_cases as cases
 from contracts.bindings import correction_documents as documents
 from identity.sealing import RecipientKey, commitment_of, decode_envelope, encode_envelope
-from node.chain.encoding import encode_canonical_json
-from node.chain.transaction import Call
 
 NO_CASE = bytes(32)
-NOBODY = bytes(16)
 X25519 = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Calls to be signed in one touch, what the person is told they are for, and the page to show
-    afterwards."""
-
-    calls: tuple[Call, ...]
-    purpose: Text
-    next_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +50,6 @@ class DraftForm:
     replaces: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CaseForm:
-    """A case to be opened. `state` 1 (an assessment is asked for) or 2 (decided); `deciding` 0 = an organ
-    outside the network."""
-
-    number: str
-    person: str
-    category: str
-    deciding: int
-    executing: int
-    state: int
-    legal_date: int
-
-
 class Commands:
     """The commands of one agency. `now` gives seconds since the epoch."""
 
@@ -90,80 +63,6 @@ class Commands:
         self._now = now
         self._catalogue = rules.catalogue()
 
-    # Cases
-
-    def open_case(self, person: Person, form: CaseForm) -> tuple[str, Prepared]:
-        """Open a case under a random id; its particulars stay here, the chain holds a salted commitment.
-        Gives (case id, calls)."""
-        self._require_role(person, HANDLER)
-        if not form.person.strip() or not form.number.strip() or form.category not in words.CATEGORIES:
-            raise SiteError(
-                "correction.case_incomplete",
-                Text("案件信息不完整。", "The case is incomplete."),
-                Text("请填写案号、姓名和矫正类别。", "Give case number, name and category."),
-                status=422,
-            )
-        case_id, salt = secrets.token_bytes(32), secrets.token_bytes(32)
-        details = encode_canonical_json(
-            {"number": form.number.strip(), "person": form.person.strip(), "category": form.category}
-        )
-        with self._store.writing() as session:
-            session.add(
-                LocalCase(
-                    case_id=case_id.hex(),
-                    number=form.number.strip(),
-                    person=form.person.strip(),
-                    category=form.category,
-                    details=details.decode(),
-                    salt=salt.hex(),
-                    created_at=self._now(),
-                )
-            )
-        call = cases.open(
-            case_id,
-            form.deciding,
-            form.executing,
-            form.state,
-            form.legal_date,
-            commitment_of(salt, hashlib.sha256(details).digest()),
-            NOBODY,
-        )
-        purpose = Text("登记案件", "open a case")
-        return case_id.hex(), Prepared((call,), purpose, f"/cases/{case_id.hex()}")
-
-    def advance_case(self, person: Person, case_id: str, state: int, legal_date: int) -> Prepared:
-        """Move a case to its next state."""
-        self._require_role(person, HANDLER | APPROVER)
-        with self._store.reading() as session:
-            case = session.get(Case, case_id)
-        if case is None:
-            raise not_found(Text("案件", "The case"))
-        if state not in words.CASE_NEXT.get(case.state, ()):
-            now_text, wanted = words.CASE_STATES[case.state].text, words.CASE_STATES.get(state)
-            following = [
-                words.CASE_STATES[next_state].text for next_state in words.CASE_NEXT.get(case.state, ())
-            ]
-            raise SiteError(
-                "correction.case_step",
-                Text(
-                    f"案件现为“{now_text.zh}”，不能直接转为“{wanted.text.zh if wanted else state}”。",
-                    f"The case is “{now_text.en}” and cannot become “{wanted.text.en if wanted else state}”.",
-                ),
-                Text(
-                    f"下一步可以是：{'、'.join(t.zh for t in following) or '无'}。",
-                    f"Next may be: {', '.join(t.en for t in following) or 'nothing'}.",
-                ),
-                status=409,
-                got=[case.state, state],
-            )
-        call = cases.advance(
-            bytes.fromhex(case_id), state, legal_date, bytes.fromhex(case.commitment), NOBODY
-        )
-        purpose = Text(
-            f"案件转为“{words.CASE_STATES[state].text.zh}”", f"case: {words.CASE_STATES[state].text.en}"
-        )
-        return Prepared((call,), purpose, f"/cases/{case_id}")
-
     # Documents: the sender's side
 
     def prepare_document(self, person: Person, form: DraftForm) -> str:
@@ -173,7 +72,7 @@ class Commands:
         Raises SiteError of rules.check_draft and files.check_upload, correction.case_unknown,
         .reply_not_allowed, VaultError.
         """
-        self._require_role(person, HANDLER)
+        require_role(self._config, person, HANDLER)
         rule = self._rule(form.code)
         rules.check_draft(
             rule,
@@ -194,7 +93,7 @@ class Commands:
     def sign_drafts(self, person: Person, ids: Sequence[str]) -> Prepared:
         """Up to 100 prepared documents onto the chain: signing this is the 承办人's signature on each
         manifest."""
-        self._require_role(person, HANDLER)
+        require_role(self._config, person, HANDLER)
         calls = []
         with self._store.reading() as session:
             for id in ids:
@@ -219,7 +118,7 @@ class Commands:
 
     def discard_draft(self, person: Person, id: str) -> None:
         """Forget a draft that nobody signed, and its ciphertexts."""
-        self._require_role(person, HANDLER)
+        require_role(self._config, person, HANDLER)
         with self._store.writing() as session:
             local = self._own(session, id)
             if session.get(Document, id) is not None:
@@ -236,7 +135,7 @@ class Commands:
 
     def approve(self, person: Person, ids: Sequence[str]) -> Prepared:
         """Approve documents that somebody else drafted."""
-        self._require_role(person, APPROVER)
+        require_role(self._config, person, APPROVER)
         calls = []
         with self._store.reading() as session:
             for id in ids:
@@ -256,7 +155,7 @@ class Commands:
 
     def seal(self, person: Person, ids: Sequence[str]) -> Prepared:
         """Put the agency's seal on approved documents."""
-        self._require_role(person, SEALER)
+        require_role(self._config, person, SEALER)
         calls = []
         with self._store.reading() as session:
             for id in ids:
@@ -267,7 +166,7 @@ class Commands:
     def submit(self, person: Person, ids: Sequence[str]) -> Prepared:
         """Send sealed documents; once this is in a block, the delivery worker pushes them to the
         recipients."""
-        self._require_role(person, HANDLER)
+        require_role(self._config, person, HANDLER)
         calls = []
         with self._store.reading() as session:
             for id in ids:
@@ -277,7 +176,7 @@ class Commands:
 
     def supersede(self, person: Person, id: str, successor: str) -> Prepared:
         """Mark a sent document as replaced by another sent one of the same code."""
-        self._require_role(person, HANDLER)
+        require_role(self._config, person, HANDLER)
         with self._store.reading() as session:
             self._own_on_chain(session, id, projection.SUBMITTED, "替换", "be superseded")
             self._own_on_chain(session, successor, projection.SUBMITTED, "作为替换件", "supersede another")
@@ -288,7 +187,7 @@ class Commands:
 
     def sign_for(self, person: Person, ids: Sequence[str]) -> Prepared:
         """签收: sign for documents that were delivered to this agency."""
-        self._require_role(person, HANDLER)
+        require_role(self._config, person, HANDLER)
         with self._store.reading() as session:
             for id in ids:
                 self._delivered_here(session, id, (projection.DELIVERED,), "签收", "be signed for")
@@ -298,7 +197,7 @@ class Commands:
     def return_for_correction(self, person: Person, id: str, reason: str) -> Prepared:
         """退回补正: return a document. The reason goes to the sender sealed; the chain holds a salted
         commitment to it."""
-        self._require_role(person, HANDLER)
+        require_role(self._config, person, HANDLER)
         if not reason.strip() or len(reason) > 2_000:
             raise SiteError(
                 "correction.reason_missing",
@@ -411,18 +310,6 @@ class Commands:
                 )
             )
         return id
-
-    def _require_role(self, person: Person, role: int) -> None:
-        """A command checks the role itself too, so that no page or endpoint can forget it."""
-        if person.organisation != self._config.organisation or not person.holds(role):
-            names = [text for bit, text in ROLE_NAMES.items() if role & bit]
-            own = self._config.agency.name
-            raise not_allowed(
-                Text(
-                    f"{own.zh}的{'或'.join(text.zh for text in names)}",
-                    f"{' or '.join(text.en for text in names)} of {own.en}",
-                )
-            )
 
     def _rule(self, code: str) -> rules.DocumentRule:
         rule = self._catalogue.get(code)
