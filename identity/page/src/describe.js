@@ -8,6 +8,8 @@ import bundle from "../descriptors.json";
 import { Refused } from "./errors.js";
 import { render } from "./values.js";
 
+// What residents call: their numbers and digests are there for whoever asks, not in everybody's way.
+const OF_RESIDENTS = new Set(["SharingOrders", "LoveBank"]);
 const FUNCTIONS = new Map();
 const CONTRACTS = {};
 for (const descriptor of bundle.descriptors) {
@@ -34,7 +36,7 @@ function showsEverything(abi, format) {
   return leaves(abi.inputs, "").every((path) => shown.has(path));
 }
 
-// {key, title, fields}: fields are {label, text} or {label, id}; labels and texts are strings or {zh, en}.
+// {key, title, fields, foldsIds}: fields are {label, text} or {label, id}; labels and texts are strings or {zh, en}.
 export function describe(call, config) {
   return read(call.toHex, call.dataHex, config, "person");
 }
@@ -47,7 +49,7 @@ export function group(calls) {
     const same = (field) => members.every((member) => member.fields.some((other) => alike(other, field)));
     const common = members[0].fields.filter(same);
     const items = members.map((member) => member.fields.filter((field) => !common.some((other) => alike(other, field))));
-    return { title: members[0].title, common, items };
+    return { title: members[0].title, foldsIds: members[0].foldsIds, common, items };
   });
 }
 
@@ -74,7 +76,7 @@ function read(to, data, config, sender) {
     }
     return [{ label: field.label, ...render(field, value, context) }];
   });
-  return { key: `${to}${abi.name}`, title: format.intent, fields };
+  return { key: `${to}${abi.name}`, title: format.intent, fields, foldsIds: OF_RESIDENTS.has(CONTRACTS[to]) };
 }
 
 function lookUp(path, named) {

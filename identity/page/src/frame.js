@@ -49,7 +49,7 @@ export function showRefusal(error, goBack) {
     { class: "card refusal", role: "alert" },
     element("h2", {}, { zh: "不能签名", en: "This cannot be signed" }),
     element("p", {}, refused.text),
-    element("p", { class: "code" }, refused.code),
+    element("details", {}, element("summary", {}, { zh: "给运维人员的信息", en: "For the operator" }), element("p", { class: "code" }, refused.code)),
   );
   if (goBack) box.append(element("button", { type: "button", class: "wide", onclick: goBack }, { zh: "返回", en: "Go back" }));
   replace(main(), box);

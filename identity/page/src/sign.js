@@ -149,7 +149,12 @@ function drawAction(action) {
     );
   }
   const card = element("section", { class: "card action" }, heading);
-  if (action.common.length) card.append(fieldList(action.common));
+  const folded = action.foldsIds ? action.common.filter((field) => field.id) : [];
+  const shown = action.common.filter((field) => !folded.includes(field));
+  if (shown.length) card.append(fieldList(shown));
+  if (folded.length) {
+    card.append(element("details", {}, element("summary", {}, { zh: "编号与摘要", en: "Numbers and digests" }), fieldList(folded)));
+  }
   if (action.items.length > 1) {
     card.append(element("ol", { class: "items" }, action.items.map((item) => element("li", {}, fieldList(item)))));
   }
