@@ -1,12 +1,13 @@
 // Demo only: choose one of the made-up people and enrol a passkey of this browser for them.
 
 import { loadConfig } from "./config.js";
-import { element, replace } from "./dom.js";
+import { element, replace, say } from "./dom.js";
 import { Refused } from "./errors.js";
 import { readFragment, writeFragment } from "./fragment.js";
 import { frame, main, showDemoBanner, showRefusal } from "./frame.js";
 
 const PENDING = "shelian.demo.person";
+const RESIDENTS_DOMAIN = 2;
 
 async function start() {
   let draw = () => replace(main(), element("p", { class: "quiet" }, { zh: "正在读取…", en: "Reading…" }));
@@ -28,22 +29,27 @@ async function start() {
 }
 
 function drawPeople(people) {
-  const organisations = [...new Set(people.map((person) => person.organisation_name))];
+  const groups = [...new Set(people.map(groupOf))];
   replace(
     main(),
     element("p", {}, {
       zh: "选择一位示范人员，在这台设备上为其登记通行密钥；之后可用它在签名页签名。",
       en: "Choose a made-up person and create a passkey for them on this device; it then signs on the signing page.",
     }),
-    organisations.map((name) =>
+    groups.map((name) =>
       element(
         "details",
         { class: "card" },
         element("summary", {}, name),
-        element("ul", { class: "people" }, people.filter((person) => person.organisation_name === name).map(drawPerson)),
+        element("ul", { class: "people" }, people.filter((person) => groupOf(person) === name).map(drawPerson)),
       ),
     ),
   );
+}
+
+// Residents stand together, not under the office that enrolled them.
+function groupOf(person) {
+  return person.domain === RESIDENTS_DOMAIN ? say({ zh: "居民", en: "Residents" }) : person.organisation_name;
 }
 
 function drawPerson(person) {

@@ -178,7 +178,7 @@ def test_a_resident_enrols_a_passkey_and_signs_with_it(
     page: Page, authenticator: VirtualAuthenticator, chain: DemoChain, service: Served, app_url: str
 ) -> None:
     page.goto(f"{service.url}/demo")
-    page.locator("summary", has_text="示范区数统局").click()
+    page.locator("summary", has_text="居民").click()
     page.locator("li", has_text="示范居民07").get_by_role("button", name="登记").click()
     expect(page.locator("#main")).to_contain_text("示范居民07")
     page.get_by_role("button", name="登记通行密钥").click()
