@@ -32,7 +32,7 @@ from apps.follow import Follower
 from apps.node_client import Log, NodeClient, ServiceAccount
 from apps.site.app import create_site
 from apps.site.context import NavigationItem, SiteConfig
-from apps.site.people import Directory, Person
+from apps.site.people import HANDLER, Directory, Person
 from apps.site.refusals import ContractErrors, load_sentences
 from apps.site.text import Text
 from contracts.artifacts import artifact
@@ -113,9 +113,10 @@ def create_agency(
             return []
         with store.reading() as session:
             waiting = task_count(session, config.organisation, person)
+        drafts = [NavigationItem("/documents/new", Text("发文书", "Send"), "send")]
         return [
             NavigationItem("/", Text("工作台", "Work"), "list-check", waiting),
-            NavigationItem("/documents/new", Text("发文书", "Send"), "send"),
+            *(drafts if person.holds(HANDLER) else ()),
             NavigationItem("/inbox", Text("收件箱", "Inbox"), "inbox"),
             NavigationItem("/outbox", Text("发件箱", "Outbox"), "files"),
             NavigationItem("/cases", Text("案件", "Cases"), "folder"),

@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from cli.system import AGENCIES
 from tests.e2e.running_system import RunningSystem
 
 PATIENCE_MS = 20_000
@@ -22,8 +23,8 @@ class Visitor:
         known = system.person(person)
         self.system, self.id = system, person
         self.name: str = known["name"]
-        self.organisation: str = known["organisation_name"]
-        self.app = system.url(person.split("-")[0] if _is_staff(person) else "points")
+        self.group: str = known["organisation_name"] if _is_staff(person) else "居民"
+        self.app = system.url(person.split("-")[0] if person.split("-")[0] in AGENCIES else "points")
         self.problems: list[str] = []
         self._context = browser.new_context(
             locale="zh-CN",
@@ -71,7 +72,7 @@ class Visitor:
         page = self.page
         page.goto(self.system.url("portal"))
         page.get_by_role("listitem").filter(has_text="签名页").get_by_role("link", name="打开").click()
-        page.get_by_text(self.organisation, exact=True).click()
+        page.get_by_text(self.group, exact=True).click()
         page.get_by_role("listitem").filter(has_text=self.name).get_by_role("button", name="登记").click()
         expect(page.get_by_role("heading", name="登记通行密钥")).to_be_visible()
         expect(page.locator("#main")).to_contain_text(self.name)
@@ -126,4 +127,4 @@ class Visitor:
 
 
 def _is_staff(person: str) -> bool:
-    return person.split("-")[0] in {"court", "procuratorate", "police", "justice"}
+    return not person.startswith("resident-")
