@@ -7,7 +7,7 @@ it needs.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, UploadFile
@@ -22,6 +22,7 @@ from apps.community_correction.files import Upload
 from apps.community_correction.tables import Case, Delivery, Document, LocalCase, LocalDocument, Outbox
 from apps.site.context import CurrentPerson, holding
 from apps.site.people import APPROVER, HANDLER, SEALER, Person
+from apps.site.text import Text
 
 Id = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 PathId = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
@@ -69,6 +70,15 @@ class Reason(Strict):
 
 class Successor(Strict):
     successor: Id
+
+
+def _plain(value: Any) -> Any:
+    """A view as JSON: texts and states become `{zh, en}` and `{text, colour}`."""
+    if isinstance(value, Text | words.State):
+        return {name: _plain(item) for name, item in value._asdict().items()}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def api_routes() -> APIRouter:
@@ -159,8 +169,7 @@ def _add_reads(router: APIRouter) -> None:
         agency = agency_of(request)
         with agency.store.reading() as session:
             view = agency.views.document(session, document, person)
-        shown = asdict(view)
-        shown["state"] = view.state.text._asdict()
+        shown: dict[str, Any] = _plain(view)
         return shown
 
     @router.get("/cases", tags=["correction"])

@@ -22,7 +22,7 @@ from apps.community_correction.page_parts import (
     to_signing_page,
 )
 from apps.community_correction.sealed_files import open_from_vault
-from apps.community_correction.tables import Document, LocalCase, LocalDocument
+from apps.community_correction.tables import Case, Document, LocalCase, LocalDocument
 from apps.community_correction.transport import chunks
 from apps.site.context import CurrentPerson, check_form_token
 from apps.site.errors import not_found
@@ -48,7 +48,12 @@ def add_document_pages(router: APIRouter) -> None:
         own = agency.config.agency.kind
         issued = [rule for rule in rules.catalogue().values() if own in rule.senders]
         with agency.store.reading() as session:
-            cases = session.scalars(select(LocalCase).order_by(LocalCase.created_at.desc()).limit(500)).all()
+            cases = session.scalars(
+                select(LocalCase)
+                .join(Case, Case.case_id == LocalCase.case_id)
+                .order_by(LocalCase.created_at.desc())
+                .limit(500)
+            ).all()
             earlier = session.get(LocalDocument, replaces or in_reply_to or "")
         chosen = next((rule for rule in issued if rule.code == code), None)
         organisations = [

@@ -33,11 +33,13 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """New values for the row with this key."""
+    """New values for the row with this key, which must be there; with `where`, only if it holds these
+    values too."""
 
     table: Table
     key: Mapping[str, Any]
     values: Mapping[str, Any]
+    where: Mapping[str, Any] | None = None
 
 
 Change = Insert | Update
@@ -151,9 +153,9 @@ def _document_changes(event: documents.Event, log: Log) -> tuple[Change, ...]:
     if isinstance(event, documents.DocumentReplied):
         delivery = {**document, "organisation": event.organisation}
         return (
-            Update(
-                "delivery", delivery, {"state": REPLIED, "reply": event.reply.hex(), "replied_at": log.time}
-            ),
+            Update("delivery", delivery, {"reply": event.reply.hex(), "replied_at": log.time}),
+            # A returned document can be answered and stays returned.
+            Update("delivery", delivery, {"state": REPLIED}, where={"state": SIGNED_FOR}),
             _step(log, event.document, "replied", event.organisation, related=event.reply.hex()),
         )
     if isinstance(event, documents.DocumentDelivered):

@@ -88,9 +88,10 @@ def write_changes(session: Session, changes: Iterable[Change]) -> None:
             session.execute(insert(table).values(**change.values))
             continue
         statement = update(table).values(**change.values)
-        for column, value in change.key.items():
+        for column, value in {**change.key, **(change.where or {})}.items():
             statement = statement.where(getattr(table, column) == value)
-        if session.connection().execute(statement).rowcount != 1:
+        changed = session.connection().execute(statement).rowcount
+        if changed != 1 and change.where is None:
             raise StoreError(
                 "store.row_missing", "an event about a row that is not there", got=dict(change.key)
             )

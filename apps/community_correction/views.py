@@ -357,7 +357,7 @@ class Views:
             if here.state == projection.DELIVERED:
                 actions += ["sign-for", "return"]
             if here.state == projection.SIGNED_FOR:
-                actions += ["answer", "return"] if row.code else ["return"]
+                actions += ["answer", "return"]
         return tuple(actions)
 
 

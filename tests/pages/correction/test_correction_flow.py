@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from apps.community_correction import rules
 from apps.community_correction.seed import AgencyPerson
 from apps.site.errors import SiteError
 from apps.site.people import APPROVER, HANDLER, Person
+from contracts.bindings import correction_documents as documents
 from tests.helpers.correction_system import CorrectionSystem, correction_system
 from tests.pages.correction import flow
 
@@ -228,3 +231,34 @@ def test_another_recipient_serves_what_the_sender_cannot(tmp_path: Path) -> None
         system.start("justice", ahead_s=3_600)
         flow.delivered(system, document, {"justice": 4})
         assert files_of(system, system.person("justice-handler"), document)[0] == content
+
+
+def test_a_restricted_document_shows_the_chain_its_class_only_and_is_answered(
+    system: CorrectionSystem,
+) -> None:
+    justice, police = system.person("justice-handler"), system.person("police-handler")
+    proposal = flow.prepare(justice, None, code="D36", to=[3], copies=[2], legal_date=0)
+    flow.send(system, [proposal], "justice")
+    flow.delivered(system, proposal, {"police": 3})
+    answer_of_chain = system.agencies["police"].client.call(documents.document(bytes.fromhex(proposal)))
+    assert documents.decode_document(answer_of_chain).code == 0
+    assert police.call("GET", f"/api/documents/{proposal}")["code"] == "D36"
+    police.step("sign-for", [proposal])
+    assert "answer" in police.call("GET", f"/api/documents/{proposal}")["actions"]
+    answer = flow.prepare(police, None, code="D36b", to=[4], copies=[], legal_date=0, in_reply_to=proposal)
+    flow.send(system, [answer], "police")
+    flow.delivered(system, answer, {"justice": 4})
+    flow.eventually(lambda: justice.call("GET", f"/api/documents/{proposal}")["deliveries"][0]["number"] == 4)
+
+
+def test_deadlines_here_and_in_the_contract_are_the_same(system: CorrectionSystem) -> None:
+    client = system.agencies["court"].client
+    limited = [rule for rule in rules.catalogue().values() if rule.limit is not None]
+    assert len(limited) > 10
+    for rule in limited:
+        assert rule.limit is not None
+        for day in range(0, 660, 29):
+            legal_date = rules.start_of_day(date(2025, 1, 3) + timedelta(days=day)) + 3_600 * (day % 24)
+            answer = client.call(documents.due_time(rule.number, legal_date))
+            expected = rules.due_time(rule.limit, legal_date, rules.work_calendar())
+            assert documents.decode_due_time(answer) == expected, (rule.code, legal_date)

@@ -226,3 +226,18 @@ def test_recipients_come_out_of_their_lanes_in_order(to: list[int], copies: list
     packed = sum(one << (16 * lane) for lane, one in enumerate(to))
     packed |= sum(one << (16 * (8 + lane)) for lane, one in enumerate(copies))
     assert lanes(packed) == (tuple(to), tuple(copies))
+
+
+@pytest.mark.parametrize(("ending", "state"), [("sign", 4), ("return", 3)])
+def test_an_answer_makes_a_signed_document_answered_and_leaves_a_returned_one_returned(
+    tmp_path: Path, ending: str, state: int
+) -> None:
+    history = History()
+    life(history, word(1), 12, [4], [], ending)
+    history.add(documents.ADDRESS, (documents.DocumentReplied.TOPIC, word(1), word(8), word(4)), (), ())
+    store = Store.open(tmp_path / "a.sqlite")
+    fold(store, history.logs, [])
+    with store.reading() as session:
+        delivery = session.get_one(tables.Delivery, (word(1).hex(), 4))
+        assert (delivery.state, delivery.reply) == (state, word(8).hex())
+    store.close()
