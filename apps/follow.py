@@ -132,7 +132,8 @@ class Follower:
                 self.catch_up()
                 pause = self._poll_s
             except Exception as error:
-                # Whatever it was (a full disk, a locked database), the next round may do better; a follower that
+                # Whatever it was (a full disk, a locked database), the next round may do better; a follower
+                # that
                 # ended here would leave every page silently old.
                 self._log.warning("round failed", code=getattr(error, "code", type(error).__name__))
                 pause = min(pause * 2, MAX_PAUSE_S)
