@@ -93,7 +93,6 @@ def _person(row: dict[str, Any]) -> Person:
         )
         for one in row["credentials"]
     ]
-    newest_first = list(reversed(credentials))
     return Person(
         id=row["id"],
         name=row["name"],
@@ -101,5 +100,5 @@ def _person(row: dict[str, Any]) -> Person:
         organisation_name=row["organisation_name"],
         identity=bytes.fromhex(row["identity"][2:]),
         roles=row["roles"],
-        credentials=tuple(sorted(newest_first, key=lambda one: one.kind != PASSKEY)),
+        credentials=tuple(sorted(credentials, key=lambda one: one.kind != PASSKEY)),
     )
