@@ -32,15 +32,17 @@ up: setup            ## start everything on this machine (DATA=data PORT_BASE=85
 	$(BIN)/shelian up --data $(DATA) --port-base $(PORT_BASE)
 
 test: setup-dev tools lint            ## all tests but the long ones
-	@start=$$(date +%s); $(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup; status=$$?; \
+	@start=$$(date +%s); \
+	$(BIN)/python -m pytest -m "not long and not browser and not system" -n 2 --dist loadgroup; status=$$?; \
+	$(BIN)/python -m pytest -m "(browser or system) and not long" -n 2 --dist loadgroup || status=$$?; \
 	echo "make test took $$(( $$(date +%s) - start )) s"; exit $$status
 
 test-fast: setup-dev            ## the quick ones, under two minutes
 	@start=$$(date +%s); $(BIN)/python -m pytest -m "not slow and not long and not browser and not clients and not cometbft" -n 2 --dist loadgroup; status=$$?; \
 	echo "make test-fast took $$(( $$(date +%s) - start )) s"; exit $$status
 
-test-long: setup-dev tools            ## everything, the conformance runs too
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test-long: test            ## and the long ones: every conformance case
+	$(BIN)/python -m pytest -m long -n 2 --dist loadgroup
 
 lint: setup-dev            ## ruff, mypy, import rules
 	$(BIN)/ruff check .

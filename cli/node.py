@@ -13,7 +13,7 @@ import uvloop
 from cli.demo_consortium import Layout
 from cli.logs import configure_logs
 from cli.passphrase import passphrase_for
-from cli.system import DEFAULT_PORT_BASE, OFFSETS
+from cli.system import DEFAULT_PORT_BASE, OFFSETS, SystemFault
 from identity.keys import KeyPair
 from identity.keystore import load_key
 from network.embedded import Pace, ValidatorKey
@@ -21,7 +21,7 @@ from network.runner import Node, NodeConfig
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
 from node.rpc.access import load_tokens
-from node.rpc.config import LOOPBACK_NAMES, RefusedConfiguration, RpcConfig, Tls
+from node.rpc.config import LOOPBACK_NAMES, RpcConfig, Tls
 
 
 def node(
@@ -73,8 +73,8 @@ def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> 
     if certificate is None and key is None and client_ca is None:
         return None
     if certificate is None or key is None:
-        raise RefusedConfiguration(
-            "rpc.config.tls", "TLS needs a certificate and its key", [str(certificate), str(key)], "both"
+        raise SystemFault(
+            "node.tls_incomplete", "TLS needs a certificate and its key", [str(certificate), str(key)], "both"
         )
     return Tls(certificate, key, client_ca)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.running_system import RunningSystem, run_shelian
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.xdist_group("e2e")]
 
 REFUSALS = {
     "correction.wrong_step",

@@ -12,7 +12,7 @@ import pytest
 from contracts.vocabulary import DocumentState
 from tests.e2e.running_system import STOP_S, RunningSystem, run_shelian
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.xdist_group("e2e")]
 
 CONTINUES_WITHIN_S = 60
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.site.formats import CHINA
 from tests.helpers.points_system import SIGNING_PAGE, PointsSystem
@@ -23,16 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FIRST_LOAD_BYTES = 250_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Visitor:
