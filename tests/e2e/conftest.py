@@ -5,7 +5,6 @@ Every module says `xdist_group("e2e")`, so that one worker runs them all and the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,17 +17,22 @@ from tests.e2e.running_system import FIRST_START_S, RunningSystem
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What stops and breaks the system comes after everything that uses it."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What stops and breaks the system comes after everything that uses it.
+
+    pytest-xdist 3.8 writes a group where pytest 9.2 no longer reads an item's id; here it is written to where
+    it is read, or every worker would start a system of its own.
+    """
     items.sort(key=lambda item: item.path == HERE / "test_stopping.py")
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and config.getoption("loadgroup", False) and hasattr(item, "_id"):
+            item._id = type(item._id).parse(f"{item.nodeid}@{group.args[0]}")
 
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     system = RunningSystem(tmp_path_factory.mktemp("e2e"))
-    kept = os.environ.get("SHELIAN_E2E_DATA")
-    if kept:
-        system.data = Path(kept)
     system.start(FIRST_START_S)
     yield system
     if system.runs:

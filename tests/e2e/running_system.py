@@ -41,6 +41,8 @@ class RunningSystem:
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
         self.port_base = _free_port_base()
+        self.passkeys: dict[str, dict[str, Any]] = {}
+        """What the authenticators of the people hold, by person: Chromium's own form of a credential."""
         self._output = folder / "up.out"
         self._errors = folder / "up.err"
         self._process: subprocess.Popen[bytes] | None = None

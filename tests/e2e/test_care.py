@@ -145,9 +145,9 @@ def test_english_is_one_press_away_and_stays(visit: Visit) -> None:
     expect(clerk.page.get_by_role("heading", name="Work list")).to_be_visible()
     assert clerk.page.locator("html").get_attribute("lang") == "en"
     clerk.go("/outbox")
-    clerk.sees("Outbox", "signed for")
+    clerk.sees("Outbox", "sent")
     clerk.page.get_by_role("link", name="中文").click()
-    clerk.sees("发件箱", "已签收")
+    clerk.sees("发件箱", "已发送")
 
 
 def test_the_wrong_person_is_told_who_may_and_what_to_do(visit: Visit) -> None:

@@ -42,8 +42,12 @@ RESIDENT = {
 }
 DESK_PAGES = {"desk": "/desk", "totals": "/totals"}
 
-# Words of the trade that stand in Latin letters on Chinese pages too.
-LATIN = re.compile(r"English|Shelian|JSON-RPC|PDF|OFD|JPG|PNG|TXT|PIN|shelian[\w .-]*|localhost|http|D\d\d")
+# What stands in Latin letters on Chinese pages too: names, formats, the signing page's second language.
+LATIN = re.compile(
+    r"English|Shelian|JSON-RPC|PDF|OFD|JPG|PNG|TXT|PIN|shelian[\w .-]*|localhost|http|D\d\d|resident-\d\d"
+    r"|Skip to content|Identity and signing",
+    re.IGNORECASE,
+)
 LONG_HEX = re.compile(r"(?<![0-9a-f])(?:0x)?[0-9a-f]{12,}")
 FACTS = """() => {
   const width = document.documentElement.clientWidth;
@@ -113,7 +117,7 @@ def _wrong(
     text = str(facts["text"])
     if not hex_allowed and (shown := LONG_HEX.search(text)):
         yield f"shows {shown[0]} unasked"
-    leaked = re.findall(r"[A-Za-z]{3,}", LATIN.sub("", text))
+    leaked = re.findall(r"[A-Za-z]{3,}", LATIN.sub("", LONG_HEX.sub("", text)))
     if leaked and not in_english:
         yield f"English on a Chinese page: {leaked[:8]}"
     if in_english and (chinese := re.search(r"[\u4e00-\u9fff]{12,}", text)):
