@@ -13,55 +13,22 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-import httpx
-
 from apps.community_correction.rules import CHINA, start_of_day
 from apps.site.errors import SiteError
-from apps.site.text import Text
-
-Sign = Callable[[str, Mapping[str, Any]], str]
-"""(account name, signing request) -> the signed transaction as 0x hex."""
+from apps.site.person_client import PersonClient, Sign
 
 CASES = 30
 _DAY = 86_400
 _CATEGORIES = ("probation", "probation", "probation", "parole", "control", "outside")
 
 
-class AgencyPerson:
+class AgencyPerson(PersonClient):
     """One person of the demo at the API of their agency's process."""
-
-    def __init__(self, url: str, person_id: str, sign: Sign, credential: str = "signer") -> None:
-        self.id = person_id
-        self._sign = sign
-        headers = {"Shelian-Credential": credential} if credential else {}
-        self._http = httpx.Client(base_url=url, timeout=60, trust_env=False, headers=headers)
-        self.call("POST", "/demo/login", {"person": person_id})
-
-    def close(self) -> None:
-        self._http.close()
-
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One call; SiteError with the code and the sentences of a refusal."""
-        return self._answer(self._http.request(method, path, json=dict(body) if body is not None else None))
 
     def prepare(self, fields: Mapping[str, Any], files: Sequence[tuple[str, bytes, str]] = ()) -> str:
         """Prepare a document; its id. `files` are (name, content, media type)."""
-        parts = [("files", file) for file in files]
-        answer = self._answer(self._http.post("/api/documents", data=dict(fields), files=parts))
+        answer = self.upload("/api/documents", fields, files)
         return str(answer["document"])
-
-    def do(self, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        """Ask for a signing request, sign it, finish it; `{transaction, block, next}`."""
-        answer = self.call("POST", path, body or {})
-        return self.finish(answer)
-
-    def finish(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Sign a signing request that was asked for, and hand it in."""
-        raw = self._sign(self.id, request)
-        finished: Mapping[str, Any] = self.call(
-            "POST", "/api/sign/finish", {"state": request["state"], "raw": raw}
-        )
-        return finished
 
     def step(self, action: str, documents: Sequence[str]) -> Mapping[str, Any]:
         """One of draft, approve, seal, submit, sign-for, for up to 100 documents."""
@@ -81,22 +48,6 @@ class AgencyPerson:
                     raise
             time.sleep(0.1)
         raise TimeoutError(f"document {document[:8]} did not get there in {timeout_s} s")
-
-    @staticmethod
-    def _answer(response: httpx.Response) -> Any:
-        answer = response.json()
-        if response.is_error:
-            text = answer.get("text") or {"zh": str(answer.get("message")), "en": str(answer.get("message"))}
-            next_step = answer.get("next_step") or {"zh": "", "en": ""}
-            raise SiteError(
-                str(answer.get("code")),
-                Text(**text),
-                Text(**next_step),
-                status=response.status_code,
-                got=answer.get("got"),
-                expected=answer.get("expected"),
-            )
-        return answer
 
 
 def delivered_to(organisation: int, state: int = 1) -> Callable[[Mapping[str, Any]], bool]:

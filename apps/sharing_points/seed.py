@@ -11,60 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
-from apps.site.errors import SiteError
-from apps.site.text import Text
-
-Sign = Callable[[str, Mapping[str, Any]], str]
-"""(account name, signing request) -> the signed transaction as 0x hex."""
+from apps.site.person_client import PersonClient, Sign
 
 _HOUR_S, _DAY_S = 3_600, 86_400
 _CHINA_S = 8 * _HOUR_S
 
 
-class DemoPerson:
+class DemoPerson(PersonClient):
     """One person of the demo at the API of this process."""
-
-    def __init__(self, url: str, person_id: str, sign: Sign) -> None:
-        self.id = person_id
-        self._sign = sign
-        self._http = httpx.Client(base_url=url, timeout=60, trust_env=False)
-        self.get_json("POST", "/demo/login", {"person": person_id})
-
-    def close(self) -> None:
-        self._http.close()
-
-    def get_json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One call; SiteError with the code and sentences of the refusal."""
-        response = self._http.request(method, path, json=dict(body) if body is not None else None)
-        answer = response.json()
-        if response.is_error:
-            raise _refusal(answer, response.status_code)
-        return answer
-
-    def do(self, path: str, body: Mapping[str, Any] | None = None) -> str:
-        """Ask for a signing request, sign it, finish it; the path of the page that would follow."""
-        request = self.get_json("POST", path, body or {})
-        raw = self._sign(self.id, request)
-        finished = self.get_json("POST", "/api/sign/finish", {"state": request["state"], "raw": raw})
-        return str(finished["next"])
 
     def publish(self, new: Mapping[str, Any]) -> str:
         """Publish an order; its id."""
-        return self.do("/api/orders", new).rpartition("/")[2]
-
-
-def _refusal(answer: Mapping[str, Any], status: int) -> SiteError:
-    text = answer.get("text") or {"zh": str(answer.get("message")), "en": str(answer.get("message"))}
-    next_step = answer.get("next_step") or {"zh": "", "en": ""}
-    return SiteError(
-        str(answer.get("code", "site.http")),
-        Text(**text),
-        Text(**next_step),
-        status=status,
-        got=answer.get("got"),
-    )
+        return str(self.do("/api/orders", new)["next"]).rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +78,7 @@ def seed(url: str, sign: Sign, now: int, clerks: Sequence[str], residents: Seque
 def _issue(first: DemoPerson, second: DemoPerson, residents: Sequence[str]) -> None:
     """Everybody starts with points for past volunteer work: asked by one clerk, agreed by the other."""
     first.do("/api/issue", {"residents": residents, "amount": 24, "reason": "往年志愿服务补登"})
-    waiting = second.get_json("GET", "/api/requests?limit=100")["requests"]
+    waiting = second.call("GET", "/api/requests?limit=100")["requests"]
     second.do("/api/requests/agree", {"actions": [one["action"] for one in waiting if one["may_agree"]]})
 
 
@@ -165,7 +123,7 @@ def _acts(order: str, asks: DemoPerson, helps: DemoPerson) -> list[tuple[str, Ca
     at = f"/api/orders/{order}"
 
     def meet() -> None:
-        codes = {one.id: one.get_json("GET", f"{at}/code")["code"] for one in (asks, helps)}
+        codes = {one.id: one.call("GET", f"{at}/code")["code"] for one in (asks, helps)}
         asks.do(f"{at}/check-in", {"code": codes[helps.id]})
         helps.do(f"{at}/check-in", {"code": codes[asks.id]})
 

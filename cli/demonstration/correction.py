@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from apps.site.errors import SiteError
+from apps.site.person_client import PersonClient
 from cli.demo_signer import DemoSigner
 from cli.demonstration.chain import Chain
-from cli.demonstration.client import ApiRefusal, PersonClient
 from cli.demonstration.judgment import make_judgment
 from cli.demonstration.run import Done, Run, StepFailed
 from cli.system import AGENCIES, url_of
@@ -38,7 +39,7 @@ class Offices:
 
     def __init__(self, port_base: int, signer: DemoSigner) -> None:
         self._people = {
-            f"{agency}-{role}": PersonClient(url_of(agency, port_base), f"{agency}-{role}", signer)
+            f"{agency}-{role}": PersonClient(url_of(agency, port_base), f"{agency}-{role}", signer.sign)
             for agency in AGENCIES
             for role in ("handler", "approver", "sealer")
         }
@@ -58,7 +59,8 @@ def exchange_judgment(run: Run, offices: Offices, chain: Chain, now: float) -> E
     today = datetime.fromtimestamp(now, UTC)
     number = f"（{today.year}）示0101刑初{serial}号"
     effective = int(now) - _DAY_S
-    opened = clerk.post(
+    opened = clerk.call(
+        "POST",
         "/api/cases",
         {
             "number": number,
@@ -69,11 +71,11 @@ def exchange_judgment(run: Run, offices: Offices, chain: Chain, now: float) -> E
             "legal_date": effective,
         },
     )
-    steps = [run.step(PART, "登记案件 open the case", clerk.name, lambda: clerk.sign(opened["signing"]))]
+    steps = [run.step(PART, "登记案件 open the case", clerk.name, lambda: clerk.finish(opened["signing"]))]
     pdf = make_judgment(f"示范对象{serial}", number, (today - timedelta(days=1)).date(), serial)
     document = _prepare(clerk, "D07", f"刑事判决书 {number}", opened["case"], effective, pdf)
     steps.append(_act(run, clerk, "起草判决书 D07 draft", "draft", document))
-    manifest = clerk.get(f"/api/documents/{document}")["manifest_hash"]
+    manifest = clerk.call("GET", f"/api/documents/{document}")["manifest_hash"]
     _refusals_before_approval(run, offices, chain, document, manifest, opened["case"], effective, pdf)
     steps.append(_act(run, approver, "审批 approve", "approve", document))
     steps.append(_act(run, sealer, "用印 seal", "seal", document))
@@ -98,7 +100,7 @@ def sign_twenty(run: Run, offices: Offices, now: float) -> tuple[Done, ...]:
             PART,
             f"{BATCH} 份一次{zh} {action} {BATCH} in one touch",
             person.name,
-            lambda person=person, action=action: person.act(  # type: ignore[misc]
+            lambda person=person, action=action: person.do(  # type: ignore[misc]
                 f"/api/documents/{action}", {"documents": prepared}
             ),
         )
@@ -111,18 +113,22 @@ def sign_twenty(run: Run, offices: Offices, now: float) -> tuple[Done, ...]:
     )
 
 
+def _judgment_file(pdf: bytes) -> tuple[str, bytes, str]:
+    return "判决书.pdf", pdf, "application/pdf"
+
+
 def _prepare(clerk: PersonClient, code: str, title: str, case: str | None, effective: int, pdf: bytes) -> str:
     fields: dict[str, object] = {"code": code, "title": title, "to": [JUSTICE], "legal_date": effective}
     if case is not None:
         fields["case"] = case
     if code == "D07":
         fields["copies"] = [PROCURATORATE, POLICE]
-    return str(clerk.upload("/api/documents", fields, "判决书.pdf", pdf, "application/pdf")["document"])
+    return str(clerk.upload("/api/documents", fields, [_judgment_file(pdf)])["document"])
 
 
 def _act(run: Run, person: PersonClient, what: str, action: str, document: str) -> Done:
     return run.step(
-        PART, what, person.name, lambda: person.act(f"/api/documents/{action}", {"documents": [document]})
+        PART, what, person.name, lambda: person.do(f"/api/documents/{action}", {"documents": [document]})
     )
 
 
@@ -144,28 +150,28 @@ def _refusals_before_approval(
         "越序用印 seal before approval (app)",
         sealer.name,
         "correction.wrong_step",
-        lambda: sealer.post("/api/documents/seal", {"documents": [document]}),
+        lambda: sealer.call("POST", "/api/documents/seal", {"documents": [document]}),
     )
     run.refused(
         PART,
         "越序用印 seal before approval (chain)",
         sealer.name,
         "contract.DocumentState",
-        lambda: chain.send(sealer.person, [documents.seal(id_, hash_, _NOBODY)]),
+        lambda: chain.send(sealer.id, [documents.seal(id_, hash_, _NOBODY)]),
     )
     run.refused(
         PART,
         "自批 approve one's own draft (app)",
         clerk.name,
         "site.not_allowed",
-        lambda: clerk.post("/api/documents/approve", {"documents": [document]}),
+        lambda: clerk.call("POST", "/api/documents/approve", {"documents": [document]}),
     )
     run.refused(
         PART,
         "自批 approve one's own draft (chain)",
         clerk.name,
         "contract.RoleMissing",
-        lambda: chain.send(clerk.person, [documents.approve(id_, hash_, _NOBODY)]),
+        lambda: chain.send(clerk.id, [documents.approve(id_, hash_, _NOBODY)]),
     )
     run.refused(
         PART,
@@ -175,9 +181,7 @@ def _refusals_before_approval(
         lambda: clerk.upload(
             "/api/documents",
             {"code": "D07", "title": "判决书", "case": case, "to": [POLICE], "legal_date": effective},
-            "判决书.pdf",
-            pdf,
-            "application/pdf",
+            [_judgment_file(pdf)],
         ),
     )
     run.refused(
@@ -186,7 +190,7 @@ def _refusals_before_approval(
         clerk.name,
         "contract.RecipientNotAllowed",
         lambda: chain.send(
-            clerk.person,
+            clerk.id,
             [
                 documents.draft(
                     secrets.token_bytes(32),
@@ -209,11 +213,11 @@ def _receive(
     """The recipient's process stores, checks and reports delivery; a person reads it and signs for it."""
 
     def delivered() -> bool | None:
-        view = person.get(f"/api/documents/{document}")
+        view = person.call("GET", f"/api/documents/{document}")
         return True if view["held"] and "sign-for" in view["actions"] else None
 
     run.until(PART, "收文、核对、报告送达 delivered", person.name, lambda: _quietly(delivered))
-    received = person.get(f"/api/documents/{document}")
+    received = person.call("GET", f"/api/documents/{document}")
     judgment = next(file for file in received["files"] if file["media_type"] == "application/pdf")
 
     def read() -> Done:
@@ -228,7 +232,7 @@ def _receive(
 def _return_receipt(run: Run, offices: Offices, document: str, steps: list[Done]) -> str:
     """Justice sends the receipt D08 back; the court signs for it."""
     handler, approver, sealer = (offices[f"justice-{role}"] for role in ("handler", "approver", "sealer"))
-    receipt = str(handler.post(f"/api/documents/{document}/receipt")["document"])
+    receipt = str(handler.call("POST", f"/api/documents/{document}/receipt")["document"])
     for person, what, action in (
         (handler, "回执 D08 起草 receipt", "draft"),
         (approver, "回执审批 approve", "approve"),
@@ -239,7 +243,7 @@ def _return_receipt(run: Run, offices: Offices, document: str, steps: list[Done]
     clerk = offices["court-handler"]
 
     def arrived() -> bool | None:
-        return True if "sign-for" in clerk.get(f"/api/documents/{receipt}")["actions"] else None
+        return True if "sign-for" in clerk.call("GET", f"/api/documents/{receipt}")["actions"] else None
 
     run.until(PART, "回执送达法院 receipt delivered", clerk.name, lambda: _quietly(arrived))
     steps.append(_act(run, clerk, "法院签收回执 sign for it", "sign-for", receipt))
@@ -250,5 +254,5 @@ def _quietly(look: Callable[[], bool | None]) -> bool | None:
     """What has not arrived yet is unknown to the recipient; that is no failure while we wait."""
     try:
         return look()
-    except ApiRefusal:
+    except SiteError:
         return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from node.chain.errors import ShelianError
 
@@ -43,15 +43,19 @@ class Run:
     tell: Callable[[Step], None]
     steps: list[Step] = field(default_factory=list)
 
-    def step(self, part: str, what: str, who: str, action: Callable[[], Done]) -> Done:
-        """Do and remember. Raises StepFailed `demo.step_failed` with the cause."""
+    def step(self, part: str, what: str, who: str, action: Callable[[], Done | Mapping[str, Any]]) -> Done:
+        """Do and remember; the action gives a `Done`, or what an application answered to a signature.
+
+        Raises StepFailed `demo.step_failed` with the cause.
+        """
         started = time.perf_counter()
         try:
-            done = action()
+            answer = action()
         except ShelianError as error:
             raise StepFailed(
                 "demo.step_failed", f"{part}: {what} ({who}): {error}", error.as_dict()
             ) from error
+        done = answer if isinstance(answer, Done) else Done(answer["transaction"], int(answer["block"]))
         self._remember(part, what, who, done, started)
         return done
 

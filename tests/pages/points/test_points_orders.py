@@ -30,7 +30,7 @@ def plenty(seeded: Seeded) -> None:
     first, second = (seeded.system.person(clerk) for clerk in CLERKS)
     residents = ["resident-18", "resident-20"]
     first.do("/api/issue", {"residents": residents, "amount": 100, "reason": "测试"})
-    waiting = second.get_json("GET", "/api/requests")["requests"]
+    waiting = second.call("GET", "/api/requests")["requests"]
     second.do("/api/requests/agree", {"actions": [one["action"] for one in waiting if one["may_agree"]]})
     first.close()
     second.close()
@@ -62,7 +62,7 @@ def confirmed(system: PointsSystem, asks: DemoPerson, helps: DemoPerson, in_s: i
 
 
 def check_in(one: DemoPerson, other: DemoPerson, order: str) -> None:
-    code = other.get_json("GET", f"/api/orders/{order}/code")["code"]
+    code = other.call("GET", f"/api/orders/{order}/code")["code"]
     one.do(f"/api/orders/{order}/check-in", {"code": code})
 
 
@@ -75,11 +75,11 @@ def finished(system: PointsSystem, asks: DemoPerson, helps: DemoPerson) -> str:
 
 
 def balance(person: DemoPerson) -> int:
-    return int(person.get_json("GET", "/api/bank")["balance"])
+    return int(person.call("GET", "/api/bank")["balance"])
 
 
 def state(person: DemoPerson, order: str) -> str:
-    return str(person.get_json("GET", f"/api/orders/{order}")["state"])
+    return str(person.call("GET", f"/api/orders/{order}")["state"])
 
 
 def refusal(person: DemoPerson, path: str, body: dict[str, object] | None = None) -> SiteError:
@@ -91,7 +91,7 @@ def refusal(person: DemoPerson, path: str, body: dict[str, object] | None = None
 
 def assert_the_books_balance(system: PointsSystem, person: DemoPerson) -> None:
     """The public figures balance and are those of the contract."""
-    totals = person.get_json("GET", "/api/totals")
+    totals = person.call("GET", "/api/totals")
     assert totals["issued"] - totals["burned"] == totals["held"]
     client = NodeClient(system.node_url)
     assert love_bank.decode_issued(client.call(love_bank.issued())) == totals["issued"]
@@ -106,13 +106,13 @@ def test_an_order_is_served_and_points_move_through_escrow(
     system: PointsSystem, asks: DemoPerson, helps: DemoPerson
 ) -> None:
     before = balance(asks), balance(helps)
-    escrow = asks.get_json("GET", "/api/totals")["escrow"]
+    escrow = asks.call("GET", "/api/totals")["escrow"]
     order = publish(system, asks)
     assert balance(asks) == before[0]
     helps.do(f"/api/orders/{order}/accept")
     asks.do(f"/api/orders/{order}/confirm")
     assert balance(asks) == before[0] - POINTS
-    assert asks.get_json("GET", "/api/totals")["escrow"] == escrow + POINTS
+    assert asks.call("GET", "/api/totals")["escrow"] == escrow + POINTS
     check_in(asks, helps, order)
     assert state(asks, order) == "confirmed"
     check_in(helps, asks, order)
@@ -120,11 +120,11 @@ def test_an_order_is_served_and_points_move_through_escrow(
     helps.do(f"/api/orders/{order}/finish")
     asks.do(f"/api/orders/{order}/complete")
     assert (balance(asks), balance(helps)) == (before[0] - POINTS, before[1] + POINTS)
-    assert asks.get_json("GET", "/api/totals")["escrow"] == escrow
+    assert asks.call("GET", "/api/totals")["escrow"] == escrow
     asks.do(f"/api/orders/{order}/rate", {"stars": 5, "comment": "谢谢"})
     helps.do(f"/api/orders/{order}/rate", {"stars": 4})
     assert state(asks, order) == "rated"
-    line = helps.get_json("GET", "/api/bank/statement?limit=1")["lines"][0]
+    line = helps.call("GET", "/api/bank/statement?limit=1")["lines"][0]
     assert (line["entry"], line["amount"], line["balance"]) == ("pay", POINTS, balance(helps))
     assert_the_books_balance(system, asks)
 
@@ -141,7 +141,7 @@ def test_another_resident_can_neither_act_on_an_order_nor_see_inside_it(
     assert refusal(stranger, f"/api/orders/{order}/check-in", {"code": "0"}).code == "points.not_your_order"
     for path in (f"/api/orders/{order}", f"/api/orders/{order}/code"):
         with pytest.raises(SiteError) as caught:
-            stranger.get_json("GET", path)
+            stranger.call("GET", path)
         assert (caught.value.code, caught.value.status) == ("points.not_your_order", 403)
     stranger.close()
     asks.do(f"/api/orders/{order}/cancel")
@@ -151,10 +151,10 @@ def test_the_exact_place_and_names_are_for_the_two_sides_only(
     system: PointsSystem, asks: DemoPerson, helps: DemoPerson
 ) -> None:
     order = publish(system, asks)
-    seen = helps.get_json("GET", f"/api/orders/{order}")
+    seen = helps.call("GET", f"/api/orders/{order}")
     assert (seen["title"], seen["area"], seen["place"]) == (NEED["title"], NEED["area"], "")
     helps.do(f"/api/orders/{order}/accept")
-    assert helps.get_json("GET", f"/api/orders/{order}")["place"] == NEED["place"]
+    assert helps.call("GET", f"/api/orders/{order}")["place"] == NEED["place"]
     asks.do(f"/api/orders/{order}/cancel")
 
 
@@ -175,15 +175,15 @@ def test_of_two_tabs_that_ask_for_the_same_signature_only_one_takes_effect(
 ) -> None:
     order = publish(system, asks)
     helps.do(f"/api/orders/{order}/accept")
-    tabs = [asks.get_json("POST", f"/api/orders/{order}/confirm", {}) for _ in range(2)]
+    tabs = [asks.call("POST", f"/api/orders/{order}/confirm", {}) for _ in range(2)]
     before = balance(asks)
     first, second = ({"state": tab["state"], "raw": system.sign(asks.id, tab)} for tab in tabs)
-    asks.get_json("POST", "/api/sign/finish", first)
+    asks.call("POST", "/api/sign/finish", first)
     with pytest.raises(SiteError) as caught:
-        asks.get_json("POST", "/api/sign/finish", second)
+        asks.call("POST", "/api/sign/finish", second)
     assert caught.value.status == 409
     assert balance(asks) == before - POINTS
-    repeated = asks.get_json("POST", "/api/sign/finish", first)
+    repeated = asks.call("POST", "/api/sign/finish", first)
     assert repeated["next"] == f"/orders/{order}"
     assert balance(asks) == before - POINTS
     asks.do(f"/api/orders/{order}/cancel")
@@ -194,12 +194,10 @@ def test_two_neighbours_take_the_same_order_and_the_later_one_is_told(
 ) -> None:
     order = publish(system, asks)
     rival = system.person("resident-19")
-    late = rival.get_json("POST", f"/api/orders/{order}/accept", {})
+    late = rival.call("POST", f"/api/orders/{order}/accept", {})
     helps.do(f"/api/orders/{order}/accept")
     with pytest.raises(SiteError) as caught:
-        rival.get_json(
-            "POST", "/api/sign/finish", {"state": late["state"], "raw": system.sign(rival.id, late)}
-        )
+        rival.call("POST", "/api/sign/finish", {"state": late["state"], "raw": system.sign(rival.id, late)})
     assert caught.value.code == "contract.OrderState"
     assert "刚刚变了" in caught.value.text.zh
     assert refusal(rival, f"/api/orders/{order}/accept").code == "points.step_not_now"
@@ -245,7 +243,7 @@ def test_a_dispute_is_decided_by_a_clerk_and_split_as_decided(
     asks.do(f"/api/orders/{order}/dispute", {"reason": "没有做完"})
     assert refusal(asks, f"/api/orders/{order}/complete").code == "points.step_not_now"
     clerk = system.person("community-clerk-1")
-    assert clerk.get_json("GET", f"/api/orders/{order}")["place"] == NEED["place"]
+    assert clerk.call("GET", f"/api/orders/{order}")["place"] == NEED["place"]
     decision = {"percent": 60, "reason": "做了一大半"}
     assert refusal(asks, f"/api/orders/{order}/arbitrate", decision).code == "site.not_allowed"
     clerk.do(f"/api/orders/{order}/arbitrate", decision)
@@ -281,7 +279,7 @@ def test_points_are_issued_by_two_clerks_and_granted_by_two_approvers(system: Po
     before = balance(resident)
     first.do("/api/issue", {"residents": ["resident-10", "resident-11"], "amount": 7, "reason": "敬老活动"})
     assert balance(resident) == before
-    waiting = second.get_json("GET", "/api/requests")["requests"]
+    waiting = second.call("GET", "/api/requests")["requests"]
     actions = [one["action"] for one in waiting if one["may_agree"]]
     assert len(actions) == 2
     own = refusal(first, "/api/requests/agree", {"actions": actions})
@@ -294,13 +292,13 @@ def test_points_are_issued_by_two_clerks_and_granted_by_two_approvers(system: Po
     resident.do("/api/bank/donate", {"amount": 3, "message": "一点心意"})
     approvers = [system.person(f"community-approver-{number}") for number in (1, 2)]
     approvers[0].do("/api/grant", {"resident": "resident-10", "amount": 2, "reason": "生病住院"})
-    action = approvers[1].get_json("GET", "/api/requests")["requests"][0]["action"]
+    action = approvers[1].call("GET", "/api/requests")["requests"][0]["action"]
     assert refusal(second, "/api/requests/agree", {"actions": [action]}).code == "site.not_allowed"
     approvers[1].do("/api/requests/agree", {"actions": [action]})
     assert balance(resident) == before + 7 - 3 + 2
 
     first.do("/api/issue", {"residents": ["resident-10"], "amount": 9, "reason": "弄错了"})
-    action = first.get_json("GET", "/api/requests")["requests"][0]["action"]
+    action = first.call("GET", "/api/requests")["requests"][0]["action"]
     first.do(f"/api/requests/{action}/withdraw")
     assert refusal(second, "/api/requests/agree", {"actions": [action]}).code == "points.request_not_open"
     assert_the_books_balance(system, resident)
