@@ -4,7 +4,7 @@ import { loadConfig } from "./config.js";
 import { element, replace, say } from "./dom.js";
 import { Refused } from "./errors.js";
 import { readFragment, writeFragment } from "./fragment.js";
-import { frame, main, showDemoBanner, showRefusal } from "./frame.js";
+import { frame, main, NOT_ENROLLED, showDemoBanner, showRefusal } from "./frame.js";
 
 const PENDING = "shelian.demo.person";
 const RESIDENTS_DOMAIN = 2;
@@ -24,7 +24,7 @@ async function start() {
     if (answer) await enrol(answer, people, show);
     else show(() => drawPeople(people));
   } catch (error) {
-    show(() => showRefusal(error, () => location.assign(location.pathname)));
+    show(() => showRefusal(error, () => location.assign(location.pathname), NOT_ENROLLED));
   }
 }
 
@@ -110,7 +110,11 @@ async function must(promise) {
   const response = await promise.catch(() => null);
   if (response?.ok) return response;
   const answer = response ? await response.json().catch(() => ({})) : {};
-  throw new Refused(answer.code ?? "sign.no_answer", "身份服务没有完成操作。", "The identity service did not finish.");
+  throw new Refused(
+    answer.code ?? "sign.no_answer",
+    "登记没有完成。请稍后再试；一个人最多登记 8 把密钥，用过的也算。",
+    "The enrolment was not finished. Try again later; a person has at most 8 keys, retired ones counted.",
+  );
 }
 
 start();

@@ -32,6 +32,9 @@ export function showDemoBanner(config) {
   });
 }
 
+const NOT_SIGNED = { zh: "不能签名", en: "This cannot be signed" };
+export const NOT_ENROLLED = { zh: "没有登记", en: "No passkey was enrolled" };
+
 export function main() {
   return document.getElementById("main");
 }
@@ -42,12 +45,12 @@ export function explain(error) {
 }
 
 // A refusal, and the way back where there is an allowed one.
-export function showRefusal(error, goBack) {
+export function showRefusal(error, goBack, heading = NOT_SIGNED) {
   const refused = explain(error);
   const box = element(
     "section",
     { class: "card refusal", role: "alert" },
-    element("h2", {}, { zh: "不能签名", en: "This cannot be signed" }),
+    element("h2", {}, heading),
     element("p", {}, refused.text),
     element("details", {}, element("summary", {}, { zh: "给运维人员的信息", en: "For the operator" }), element("p", { class: "code" }, refused.code)),
   );

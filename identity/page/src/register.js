@@ -5,7 +5,7 @@ import { loadConfig } from "./config.js";
 import { element, replace, say } from "./dom.js";
 import { Refused } from "./errors.js";
 import { allowedReturn, plainText, readFragment, requireFields } from "./fragment.js";
-import { explain, frame, main, returnTo, showDemoBanner, showRefusal } from "./frame.js";
+import { explain, frame, main, NOT_ENROLLED, returnTo, showDemoBanner, showRefusal } from "./frame.js";
 import { createPasskey } from "./passkey.js";
 
 const FIELDS = ["v", "name", "organisation", "staff", "return_to", "state"];
@@ -23,7 +23,7 @@ async function start() {
     request = checkRegistration(readFragment(location.hash), config);
     draw = () => drawRegistration(request, config);
   } catch (error) {
-    draw = () => showRefusal(error, error.back && (() => goBack(error.back, "", error)));
+    draw = () => showRefusal(error, error.back && (() => goBack(error.back, "", error)), NOT_ENROLLED);
   }
   draw();
 }
