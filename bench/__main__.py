@@ -96,7 +96,10 @@ async def _run(options: argparse.Namespace) -> list[Measured]:
     binary = None if options.no_anvil or not ethereum else find_anvil()
     if binary is not None:
         async with anvil(binary) as target:
-            measured += await on(target, ethereum)
+            try:
+                measured += await on(target, ethereum)
+            except LoadError as error:
+                say(f"anvil: 没有结果 no figures: {error}")
     return measured
 
 

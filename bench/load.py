@@ -29,7 +29,7 @@ from node.chain.encoding import keccak256
 T = TypeVar("T")
 
 _POLL_S = 0.004
-_PATIENCE_S = 120.0
+_PATIENCE_S = 60.0
 _RECEIPTS_AT_ONCE = 200
 _SETUP_BATCH = 50
 
@@ -78,7 +78,10 @@ class Client:
 
     def __init__(self, url: str, connections: int) -> None:
         self._url = url
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections))
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            timeout=aiohttp.ClientTimeout(total=_PATIENCE_S),
+        )
 
     async def __aenter__(self) -> Client:
         return self
@@ -94,8 +97,8 @@ class Client:
         try:
             async with self._session.post(self._url, data=body, headers=headers) as response:
                 answers = orjson.loads(await response.read())
-        except (aiohttp.ClientError, orjson.JSONDecodeError) as error:
-            raise LoadError(f"{self._url}: {error}") from error
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            raise LoadError(f"{self._url}: {error!r}") from error
         if isinstance(answers, dict):
             if len(bodies) > 1 or "id" not in answers:
                 raise LoadError(f"the node refused the request: {answers}")
