@@ -70,8 +70,8 @@ async def our_node(
 async def anvil(binary: Path) -> AsyncIterator[Target]:
     """Anvil, everything in memory, a block every `_ANVIL_BLOCK_S`.
 
-    Not its instant mining: under load that stops with transactions still pending (1.7.1, seen in every run of
-    some thousands). So its latency is mostly the wait for the next block.
+    Not its instant mining: under load that stops with transactions still pending (1.7.1, most runs of some
+    thousands). So its latency is mostly the wait for the next block.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
