@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from apps.node_client import NodeClient
 from apps.sharing_points.app import PointsConfig, create_app
 from apps.sharing_points.seed import DemoPerson
-from apps.site.people import PASSKEY, Credential, Person
+from apps.site.people import SIGNER, Credential, Person
 from cli.demo_consortium import Layout, create_demo
 from cli.node import load_genesis, validator_key
 from identity.demo import DEMO_PASSPHRASE, DemoCast, enrol, load_cast, open_demo_key
@@ -55,7 +55,7 @@ class CastDirectory:
                 one.organisation_name,
                 one.identity,
                 one.roles,
-                (Credential(one.scheme, one.public_key, one.address, "", PASSKEY),),
+                (Credential(one.scheme, one.public_key, one.address, "", SIGNER),),
             )
             for one in cast.people
             if one.organisation == COMMUNITY or one.relying_party == "sharing"
@@ -172,7 +172,7 @@ def points_system(folder: Path) -> Iterator[PointsSystem]:
             purpose="demo",
             data_dir=layout.points,
             directory=CastDirectory(cast),
-            signing_pages={PASSKEY: SIGNING_PAGE},
+            signing_pages={SIGNER: SIGNING_PAGE},
             service_key=service.secret,
             now=clock.now,
         )
