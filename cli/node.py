@@ -43,7 +43,9 @@ def node(
         list[str] | None, typer.Option(help="web origin that may call, repeatable")
     ] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="opens the validator key")] = None,
-    log_json: Annotated[bool, typer.Option("--log-json", help="structured logs")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--json", "--log-json", help="structured logs, one JSON object a line")
+    ] = False,
 ) -> None:
     """Run one node with the embedded engine: ledger, blocks, JSON-RPC."""
     configure_logs(as_json=log_json)

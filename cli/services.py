@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 Data = Annotated[Path, typer.Option("--data", help="数据目录 data directory")]
 PortBase = Annotated[int, typer.Option("--port-base", help="ports of a system are offsets from this")]
-LogJson = Annotated[bool, typer.Option("--log-json", help="structured logs")]
+LogJson = Annotated[
+    bool, typer.Option("--json", "--log-json", help="structured logs, one JSON object a line")
+]
 _BY_KEY = {organisation.key: organisation for organisation in ORGANISATIONS}
 _COMMUNITY = _BY_KEY["community"]
 
