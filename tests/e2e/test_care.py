@@ -132,7 +132,7 @@ def test_several_are_ticked_and_approved_in_one_touch(
     group = approver.page.locator("form.card").filter(has_text="待审批")
     for number in (1, 2, 3):
         group.get_by_label(f"{title} {number}", exact=True).check()
-    group.get_by_role("button").click()
+    group.get_by_role("button", name="所选").click()
     approver.signs("共 3 项")
     assert system.signed_by(approver.id) == signed + 1
     assert {system.document_state(one) for one in documents} == {DocumentState.APPROVED}

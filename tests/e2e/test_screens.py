@@ -44,7 +44,7 @@ DESK_PAGES = {"desk": "/desk", "totals": "/totals"}
 
 # What stands in Latin letters on Chinese pages too: names, formats, the signing page's second language.
 LATIN = re.compile(
-    r"English|Shelian|JSON-RPC|PDF|OFD|JPG|PNG|TXT|PIN|shelian[\w .-]*|localhost|http|D\d\d|resident-\d\d"
+    r"English|shelian[a-z\d .-]*|JSON-RPC|PDF|OFD|JPG|PNG|TXT|PIN|localhost|http|D\d\d|resident-\d\d"
     r"|Skip to content|Identity and signing",
     re.IGNORECASE,
 )
