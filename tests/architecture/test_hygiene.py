@@ -65,3 +65,9 @@ def test_no_catch_all_modules() -> None:
 def test_pyproject_holds_only_the_build_system() -> None:
     tables = re.findall(r"^\[([^\]]+)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert tables == ["build-system"]
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """Pytest imports them by name: two of the same name hide one another."""
+    names = [path.name for path in tracked_files() if path.name.startswith("test_") and path.suffix == ".py"]
+    assert sorted(names) == sorted(set(names))
