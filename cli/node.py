@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
 from cli.demo_consortium import Layout
 from cli.logs import configure_logs
@@ -17,7 +14,7 @@ from cli.system import DEFAULT_PORT_BASE, OFFSETS, SystemFault
 from identity.keys import KeyPair
 from identity.keystore import load_key
 from network.embedded import Pace, ValidatorKey
-from network.runner import Node, NodeConfig
+from network.runner import NodeConfig, run_node
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
 from node.rpc.access import load_tokens
@@ -68,7 +65,7 @@ def node(
         genesis=genesis,
         pace=Pace(heartbeat_s=heartbeat),
     )
-    uvloop.run(_run(config))
+    run_node(config)
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
@@ -97,11 +94,3 @@ def validator_key(key: KeyPair) -> ValidatorKey:
 
     signing_key = SigningKey(key.secret)
     return ValidatorKey(key.public_key, lambda message: signing_key.sign(message).signature)
-
-
-async def _run(config: NodeConfig) -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with Node(config):
-        await stop.wait()
