@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import result, say
+from cli.output import AsJson, result, say
 from identity.errors import KeyFileError
 from identity.keys import KEY_ALGORITHMS, X25519, generate_key
 from identity.keystore import SUFFIX, KeyFile, list_key_files, load_key_file, save_key
@@ -16,7 +16,6 @@ from identity.keystore import SUFFIX, KeyFile, list_key_files, load_key_file, sa
 app = typer.Typer(no_args_is_help=True, help="密钥文件 key files of this machine")
 
 Directory = Annotated[Path, typer.Option("--keys", help="directory of key files")]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 
 
 @app.command("list")
@@ -31,7 +30,7 @@ def list_(keys: Directory = Path("keys"), as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show(path: Path, as_json: AsJson = False) -> None:
+def show(path: Annotated[Path, typer.Argument(help="a key file")], as_json: AsJson = False) -> None:
     """Show the public part of one key file; no passphrase is asked for."""
     file = load_key_file(path)
     result({"ok": True, "account": _row(file)}, as_json=as_json, text=_line(file))
@@ -39,7 +38,7 @@ def show(path: Path, as_json: AsJson = False) -> None:
 
 @app.command("create")
 def create(
-    label: str,
+    label: Annotated[str, typer.Argument(help="what you call the key; also the file's name")],
     keys: Directory = Path("keys"),
     algorithm: Annotated[
         str, typer.Option(help="ed25519, es256, secp256k1, webauthn-p256, x25519")

@@ -12,13 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.demo_consortium import Layout
 from cli.node import load_genesis
-from cli.output import console, result
+from cli.output import AsJson, console, result
 from node.ledger.check import check_ledger
 
 
 def check(
     data: Annotated[Path, typer.Argument(help="数据目录 data directory, not in use")] = Path("data"),
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify hashes, commits, roots and receipts by executing every block again, and every index row."""
     layout = Layout(data.resolve())

@@ -19,14 +19,14 @@ from cli.demonstration.run import Run, Step
 from cli.demonstration.verify import verify_all
 from cli.logs import configure_logs
 from cli.node import load_genesis
-from cli.output import console, result, say
+from cli.output import AsJson, console, result, say
 from cli.system import find, url_of
 
 
 def demo(
     data: Annotated[Path | None, typer.Option("--data", help="the system with this data directory")] = None,
     port_base: Annotated[int | None, typer.Option("--port-base", help="the system at these ports")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Exchange a judgment, sign twenty documents at once, serve an order; verify all of it from the chain."""
     configure_logs(as_json=False)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.demo_consortium import Layout, create_demo
-from cli.output import result, say
+from cli.output import AsJson, result, say
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
 from node.ledger import Ledger
@@ -21,7 +21,7 @@ def init(
         Path | None,
         typer.Option("--genesis", help="join the chain of this genesis file instead of making a demo"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a data directory: a new demo consortium, or the ledger of a genesis file that was handed out."""
     layout = Layout(data.resolve())

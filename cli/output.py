@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
+import typer
 from rich.console import Console
 
 from node.chain.errors import ShelianError
+
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+"""What every command that ends has."""
 
 console = Console(stderr=True, highlight=False)
 

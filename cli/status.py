@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from cli.output import result
+from cli.output import AsJson, result
 from cli.system import OFFSETS, RunFile, SystemFault, find, url_of
 from identity.errors import NodeError
 from identity.node import NodeClient
@@ -28,7 +28,7 @@ HEALTH = {
 def status(
     data: Annotated[Path | None, typer.Option("--data", help="the system with this data directory")] = None,
     port_base: Annotated[int | None, typer.Option("--port-base", help="the system at these ports")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the running system: programs, height, block time, pool. Fails if anything is not well."""
     run = find(data, port_base)

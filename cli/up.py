@@ -15,7 +15,7 @@ import typer
 from cli.demo_consortium import Layout, create_demo
 from cli.logs import configure_logs
 from cli.node import load_genesis
-from cli.output import result, say
+from cli.output import AsJson, result, say
 from cli.processes import Child, Supervisor
 from cli.seed import seed_demo
 from cli.status import healthy
@@ -30,7 +30,7 @@ def up(
     port_base: Annotated[
         int, typer.Option("--port-base", help="ports are offsets from this")
     ] = DEFAULT_PORT_BASE,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start everything on this machine; Ctrl-C stops it cleanly; the next start continues."""
     configure_logs(as_json=False)
