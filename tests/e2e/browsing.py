@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from cli.system import AGENCIES
 from tests.e2e.running_system import RunningSystem
+from tests.helpers.navigation import go_to
 
 PATIENCE_MS = 20_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -108,7 +109,7 @@ class Visitor:
         page.wait_for_url(lambda url: "/login" not in url)
 
     def go(self, path: str) -> None:
-        self.page.goto(self.app + path)
+        go_to(self.page, self.app + path)
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name).click()

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.site.formats import CHINA
+from tests.helpers.navigation import go_to
 from tests.helpers.points_system import SIGNING_PAGE, PointsSystem
 from tests.pages.points.conftest import Seeded
 
@@ -47,8 +48,7 @@ class Visitor:
             self.complaints.append(str(getattr(message, "text", "")))
 
     def go(self, path: str) -> None:
-        self.page.goto(self.system.url + path)
-        self.page.wait_for_load_state("load")
+        go_to(self.page, self.system.url + path)
 
     def press_and_sign(self, button: str) -> None:
         """Press a button that leads to the signing page, sign there, and come back."""
