@@ -8,8 +8,8 @@ from playwright.sync_api import Error, Page
 def go_to(page: Page, url: str) -> None:
     """`page.goto`, once more when the page's own reload came between.
 
-    An order's page that waits for the other side loads itself again when that side has done something; a person
-    would press the link again too.
+    An order's page that waits for the other side loads itself again when that side has done something; a
+    person would press the link again too.
     """
     try:
         page.goto(url)
