@@ -10,7 +10,7 @@ from apps.site.portal import PortalConfig, PortalGroup, PortalPerson, PortalServ
 from apps.site.text import Text
 from cli.demo_consortium import Layout
 from cli.system import AGENCIES, RunFile, url_of
-from identity.demo.cast import ORGANISATIONS, REGISTRAR, RESIDENT, DemoIdentity
+from identity.demo.cast import APPROVER, COMMUNITY_CLERK, ORGANISATIONS, RESIDENT, DemoIdentity
 from identity.demo.files import load_cast
 from node.chain.genesis import Genesis
 
@@ -65,7 +65,8 @@ def _groups(layout: Layout, port_base: int) -> list[PortalGroup]:
             )
     url = url_of("points", port_base)
     community = next(one for one in ORGANISATIONS if one.key == "community")
-    clerks = [p for p in people if p.organisation == community.id and not p.roles & REGISTRAR]
+    at_the_desk = COMMUNITY_CLERK | APPROVER
+    clerks = [p for p in people if p.organisation == community.id and p.roles & at_the_desk]
     residents = [p for p in people if p.roles & RESIDENT]
     for name, members, icon in (
         (Text("居民", "Residents"), residents, "users"),

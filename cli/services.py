@@ -140,10 +140,11 @@ def points(
     """Serve the sharing community and the love bank."""
     from apps.sharing_points.app import PointsConfig, create_app
     from apps.site.demo_directory import DemoDirectory
-    from apps.site.people import RESIDENT, Person
+    from apps.site.people import APPROVER, COMMUNITY_CLERK, RESIDENT, Person
 
     def signs_in(person: Person) -> bool:
-        return person.holds(RESIDENT) or person.organisation == _COMMUNITY.id
+        at_the_desk = person.organisation == _COMMUNITY.id and person.holds(COMMUNITY_CLERK | APPROVER)
+        return person.holds(RESIDENT) or at_the_desk
 
     configure_logs(as_json=log_json)
     layout, genesis = _open(data)

@@ -95,8 +95,10 @@ _SUPERVISOR = ("supervisor", "法律监督员", SUPERVISOR)
 _COMMUNITY_STAFF = (
     ("clerk-1", "管理员甲", COMMUNITY_CLERK),
     ("clerk-2", "管理员乙", COMMUNITY_CLERK),
+    ("handler", "承办人", HANDLER),
     ("approver-1", "审批人甲", APPROVER),
     ("approver-2", "审批人乙", APPROVER),
+    ("sealer", "用印人", SEALER),
     _OPERATOR,
 )
 _AUDITOR = ("auditor", "审计员", AUDITOR)
@@ -117,7 +119,7 @@ ORGANISATIONS: tuple[DemoOrganisation, ...] = tuple(
         (3, "police", "police", "示范区公安分局", "Demo District Police", "公安", _CASE_STAFF),
         (4, "justice", "justice", "示范区司法局", "Demo District Justice Bureau", "司法局", _CASE_STAFF),
         (5, "community", "community", "示范共享社区", "Demo Sharing Community", "社区", _COMMUNITY_STAFF),
-        (6, "auditor", "auditor", "示范审计中心", "Demo Audit Centre", "审计", (_AUDITOR, _OPERATOR)),
+        (6, "auditor", "auditor", "示范审计中心", "Demo Audit Centre", "审计", (_AUDITOR, *_CASE_STAFF)),
         (7, "data-bureau", "data_bureau", "示范区数统局", "Demo Data Bureau", "数统局", (_OPERATOR,)),
     )
 )
