@@ -16,7 +16,7 @@ from cli.demo_consortium import Layout
 from cli.logs import configure_logs
 from cli.node import load_genesis
 from cli.system import AGENCIES, DEFAULT_PORT_BASE, OFFSETS, SystemFault, url_of
-from identity.demo.cast import DEMO_PASSPHRASE, ORGANISATIONS, SHARING, STAFF
+from identity.demo.cast import DEMO_PASSPHRASE, ORGANISATIONS
 from identity.demo.files import open_demo_key
 from node.chain.genesis import Genesis
 
@@ -94,6 +94,7 @@ def correction(
     from apps.community_correction.app import create_app
     from apps.community_correction.config import CorrectionConfig, Organisation
     from apps.site.demo_directory import DemoDirectory
+    from apps.site.people import RESIDENT
     from apps.site.text import Text
     from contracts.vocabulary import OrganisationKind
     from node.chain.genesis import ORGANISATION_KINDS
@@ -128,7 +129,7 @@ def correction(
     )
     directory = DemoDirectory(
         url_of("identity", port_base),
-        domains=(STAFF,),
+        knows=lambda person: not person.holds(RESIDENT),
         signs_in=lambda person: person.organisation == own.id,
     )
     _serve(create_app(config, directory), agency, port_base)
@@ -141,6 +142,9 @@ def points(
     from apps.sharing_points.app import PointsConfig, create_app
     from apps.site.demo_directory import DemoDirectory
     from apps.site.people import APPROVER, COMMUNITY_CLERK, RESIDENT, Person
+
+    def knows(person: Person) -> bool:
+        return person.holds(RESIDENT) or person.organisation == _COMMUNITY.id
 
     def signs_in(person: Person) -> bool:
         at_the_desk = person.organisation == _COMMUNITY.id and person.holds(COMMUNITY_CLERK | APPROVER)
@@ -156,7 +160,7 @@ def points(
         purpose=genesis.purpose,
         data_dir=_made(layout.points),
         # The love bank knows residents and the community's own staff, nobody of correction's.
-        directory=DemoDirectory(url_of("identity", port_base), domains=(STAFF, SHARING), signs_in=signs_in),
+        directory=DemoDirectory(url_of("identity", port_base), knows=knows, signs_in=signs_in),
         signing_pages=_signing_pages(port_base),
         service_key=_demo_secret(layout, genesis, "community-service"),
     )

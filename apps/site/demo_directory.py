@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import httpx
@@ -24,21 +24,20 @@ _FRESH_S: Final = 3.0
 class DemoDirectory:
     """Implements `apps.site.people.Directory`.
 
-    `signs_in` says who may sign in at this process; names are known of everybody in `domains` (1 staff, 2
-    sharing), so that a correction process never learns a resident's name and the love bank none of
-    correction's.
+    `signs_in` says who may sign in at this process, `knows` whose name it may show: a correction process never
+    learns a resident's name, and the love bank nobody's of correction.
     """
 
     def __init__(
         self,
         identity_url: str,
         *,
-        domains: Collection[int],
+        knows: Callable[[Person], bool],
         signs_in: Callable[[Person], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = identity_url.rstrip("/") + "/demo/people"
-        self._domains = frozenset(domains)
+        self._knows = knows
         self._signs_in = signs_in
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -79,7 +78,7 @@ class DemoDirectory:
                 status=503,
                 got=type(error).__name__,
             ) from None
-        return tuple(_person(row) for row in rows if row["domain"] in self._domains)
+        return tuple(filter(self._knows, map(_person, rows)))
 
 
 def _person(row: dict[str, Any]) -> Person:

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from apps.site.demo_directory import DemoDirectory
+from apps.site.people import RESIDENT
 
 
 def credential(kind: str, number: int) -> dict[str, object]:
@@ -69,7 +70,11 @@ def identity_url() -> Iterator[str]:
 
 
 def test_the_newest_passkey_comes_first_and_the_key_file_last(identity_url: str) -> None:
-    directory = DemoDirectory(identity_url, domains=(1,), signs_in=lambda person: person.organisation == 1)
+    directory = DemoDirectory(
+        identity_url,
+        knows=lambda person: not person.holds(RESIDENT),
+        signs_in=lambda person: person.organisation == 1,
+    )
     person = directory.person("court-handler")
     assert person is not None
     assert [(one.kind, one.address[0]) for one in person.credentials] == [
@@ -80,7 +85,11 @@ def test_the_newest_passkey_comes_first_and_the_key_file_last(identity_url: str)
 
 
 def test_a_correction_process_learns_no_residents_name(identity_url: str) -> None:
-    directory = DemoDirectory(identity_url, domains=(1,), signs_in=lambda person: person.organisation == 1)
+    directory = DemoDirectory(
+        identity_url,
+        knows=lambda person: not person.holds(RESIDENT),
+        signs_in=lambda person: person.organisation == 1,
+    )
     assert directory.name_of(b"\2" * 16) is None
     assert directory.person("resident-01") is None
     assert [person.id for person in directory.people()] == ["court-handler"]
