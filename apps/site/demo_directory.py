@@ -24,8 +24,8 @@ _FRESH_S: Final = 3.0
 class DemoDirectory:
     """Implements `apps.site.people.Directory`.
 
-    `signs_in` says who may sign in at this process, `knows` whose name it may show: a correction process never
-    learns a resident's name, and the love bank nobody's of correction.
+    `signs_in` says who may sign in at this process, `knows` whose name it may show: a correction process
+    never learns a resident's name, and the love bank nobody's of correction.
     """
 
     def __init__(
