@@ -6,7 +6,7 @@ The calls run once, at height 0; afterwards every table changes by vote only. No
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from contracts.artifacts import runtime_code
 from contracts.bindings import (
@@ -23,6 +23,7 @@ from contracts.catalogue import CATALOGUE, RESTRICTED_DOCUMENT
 from contracts.holidays import HOLIDAY_WORDS
 from contracts.system import SYSTEM_CONTRACTS
 from contracts.vocabulary import ORDER_KINDS
+from node.chain import rules
 from node.chain.encoding import sha256
 from node.chain.transaction import Call
 
@@ -112,19 +113,13 @@ class PointsSpec:
 
 
 FIRST_RULES = Rules(
-    activation_height=0,
-    block_gas=100_000_000,
-    transaction_gas=30_000_000,
-    correction_gas=20_000_000,
-    identity_gas=60_000_000,
-    max_transaction_bytes=131_072,
-    byte_gas=8,
-    base_gas=21_000,
-    max_calls=100,
-    max_validity=86_400,
-    fork=1,
-    scheme_gas=(0, 6_000, 3_000, 4_000, 0, 0, 0, 0),
+    **{
+        field.name: getattr(rules.FIRST_RULES, field.name)
+        for field in fields(rules.Rules)
+        if field.name != "version"
+    }
 )
+"""The node's first rules as a row of the Consortium: its version is its place in the table."""
 
 
 def catalogue_rules() -> dict[int, Rule]:
