@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DOWNLOAD_ADDRESS = re.compile(r'"resolved":|--index-url|--find-links|--extra-index')
+DOWNLOAD_ADDRESS = re.compile(r'"resolved"\s*:|--(extra-)?index|--find')
 
 
 def tracked_files() -> list[Path]:
