@@ -93,7 +93,7 @@ class Sandbox:
         return replace(self, overlay=Overlay(self.overlay))
 
     def context(self) -> BlockContext:
-        return BlockContext(self.number, self.now, 100_000_000, 1)
+        return BlockContext(self.number, self.now, 40_000_000, 1)
 
     def send(self, sender: bytes, *calls: Call) -> Execution:
         """Runs the calls as one transaction, all or none; CallFailed with the decoded error."""

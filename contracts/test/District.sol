@@ -142,10 +142,10 @@ abstract contract District {
     }
 
     function firstRules() internal pure returns (IConsortium.Rules memory row) {
-        row.blockGas = 100_000_000;
+        row.blockGas = 40_000_000;
         row.transactionGas = 30_000_000;
-        row.correctionGas = 20_000_000;
-        row.identityGas = 60_000_000;
+        row.correctionGas = 10_000_000;
+        row.identityGas = 30_000_000;
         row.maxTransactionBytes = 131_072;
         row.byteGas = 8;
         row.baseGas = 21_000;

@@ -43,7 +43,7 @@ class Limits:
     """Deepest nesting of JSON arrays and objects, checked before the text is parsed."""
     call_seconds: float = 5.0
     """Time limit of a call that executes contract code or searches logs."""
-    call_gas: int = 100_000_000
+    call_gas: int = 40_000_000
     """Gas that eth_call and eth_estimateGas may use, whatever they ask for."""
     workers: int = 2
     """Threads that run such calls."""

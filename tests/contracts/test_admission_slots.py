@@ -92,7 +92,7 @@ def test_origins_callables_and_deployers_read_back(sandbox: Sandbox) -> None:
 def test_rules_read_back(sandbox: Sandbox) -> None:
     words = read(sandbox, consortium.ADDRESS, node_rules.rules_slots(1))
     assert node_rules.decode_rules(1, *words) == node_rules.FIRST_RULES
-    assert FIRST_RULES.as_tuple()[:4] == (0, 100_000_000, 30_000_000, 20_000_000)
+    assert FIRST_RULES.as_tuple()[:4] == (0, 40_000_000, 30_000_000, 10_000_000)
 
 
 def test_validators_read_back_and_follow_a_change(sandbox: Sandbox) -> None:

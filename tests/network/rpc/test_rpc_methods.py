@@ -391,7 +391,7 @@ def test_health_and_status_tell_an_operator_how_the_node_is(node: RunningNode, s
     assert status["purpose"] == "demo"
     assert status["genesisHash"] == hexadecimal(node.genesis.hash)
     assert int(status["chainId"], 16) == node.chain_id
-    assert status["rules"]["blockGas"] == 100_000_000
+    assert status["rules"]["blockGas"] == 40_000_000
     (validator,) = node.call("shelian_getValidators")
     assert validator["power"] == "0xa"
     assert node.call("shelian_getValidators", "pending") == [validator]

@@ -65,10 +65,10 @@ def document() -> dict[str, Any]:
         "rules": {
             "version": 1,
             "activation_height": 0,
-            "block_gas": 100_000_000,
+            "block_gas": 40_000_000,
             "transaction_gas": 30_000_000,
-            "correction_gas": 20_000_000,
-            "identity_gas": 60_000_000,
+            "correction_gas": 10_000_000,
+            "identity_gas": 30_000_000,
             "max_transaction_bytes": 131_072,
             "byte_gas": 8,
             "base_gas": 21_000,

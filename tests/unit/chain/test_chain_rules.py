@@ -122,10 +122,10 @@ def test_a_relying_party_is_packed_as_solidity_packs_it() -> None:
 def test_a_rules_row_is_packed_as_solidity_packs_it() -> None:
     rules = replace(FIRST_RULES, version=2, activation_height=77, scheme_gas=tuple(range(SCHEME_SLOTS)))
     word0 = solidity_word(
-        ("uint64", 77), ("uint64", 100_000_000), ("uint64", 30_000_000), ("uint64", 20_000_000)
+        ("uint64", 77), ("uint64", 40_000_000), ("uint64", 30_000_000), ("uint64", 10_000_000)
     )
     word1 = solidity_word(
-        ("uint64", 60_000_000),
+        ("uint64", 30_000_000),
         ("uint32", 131_072),
         ("uint32", 8),
         ("uint32", 21_000),
@@ -147,8 +147,8 @@ def test_a_rules_row_is_packed_as_solidity_packs_it() -> None:
         {"block_gas": 0},
         {"block_gas": 2**63},
         {"transaction_gas": 0},
-        {"transaction_gas": 100_000_001},
-        {"correction_gas": 100_000_000},
+        {"transaction_gas": 40_000_001},
+        {"correction_gas": 40_000_000},
         {"identity_gas": 0},
         {"max_transaction_bytes": 0},
         {"max_transaction_bytes": (1 << 20) + 1},

@@ -183,10 +183,10 @@ def test_bytes_are_bounded(chain: Chain) -> None:
 def test_ready_keeps_to_gas_and_bytes_and_leaves_staff_their_gas(pool: TransactionPool, chain: Chain) -> None:
     reserved = FIRST_RULES.correction_gas
     for nonce in range(3):
-        put(pool, chain, chain.resident, nonce, gas_limit=10_000_000)
-        put(pool, chain, chain.clerk, nonce, gas_limit=10_000_000)
+        put(pool, chain, chain.resident, nonce, gas_limit=6_000_000)
+        put(pool, chain, chain.clerk, nonce, gas_limit=6_000_000)
     resident, clerk = chain.resident.address, chain.clerk.address
-    assert offered(pool, reserved + 15_000_000) == [(resident, 0), (clerk, 0), (clerk, 1)]
+    assert offered(pool, reserved + 9_000_000) == [(resident, 0), (clerk, 0), (clerk, 1)]
     assert offered(pool, reserved - 1) == [(clerk, 0)]
     assert len(offered(pool, max_bytes=400)) == 1
 
