@@ -24,7 +24,7 @@ app = typer.Typer(
     help="社链 Shelian: a permissioned ledger node suite",
 )
 app.command("init")(init.init)
-app.command("node")(node.node)
+app.add_typer(node.app, name="node")
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)

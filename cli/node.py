@@ -1,4 +1,4 @@
-"""`shelian node`: run one node until it is told to stop."""
+"""`shelian node`: run one node until it is told to stop; below it, what is done to a stopped one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ from node.chain.genesis import Genesis, decode_genesis
 from node.rpc.access import load_tokens
 from node.rpc.config import LOOPBACK_NAMES, RpcConfig, Tls
 
+app = typer.Typer()
 
+
+@app.callback(invoke_without_command=True)
 def node(
+    context: typer.Context,
     data: Annotated[Path, typer.Option("--data", help="数据目录 data directory")] = Path("data"),
     host: Annotated[
         str, typer.Option(help="address to listen on; beyond loopback tokens or mTLS are required")
@@ -45,6 +49,9 @@ def node(
     ] = False,
 ) -> None:
     """Run one node with the embedded engine: ledger, blocks, JSON-RPC."""
+    if context.invoked_subcommand is not None:
+        _require_no_options(context)
+        return
     configure_logs(as_json=log_json)
     layout = Layout(data.resolve())
     genesis = load_genesis(layout)
@@ -66,6 +73,18 @@ def node(
         pace=Pace(heartbeat_s=heartbeat),
     )
     run_node(config)
+
+
+def _require_no_options(context: typer.Context) -> None:
+    """`shelian node --data X repair` must not repair the default directory instead of X."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise SystemFault(
+                "node.option_before_command",
+                f"options go after the command: shelian node {context.invoked_subcommand} …",
+                name,
+            )
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:

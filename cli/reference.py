@@ -28,9 +28,15 @@ def reference() -> str:
 def _commands(command: object, path: tuple[str, ...]) -> Iterator[str]:
     children = getattr(command, "commands", None)
     if children is not None:
+        if getattr(command, "invoke_without_command", False):
+            yield from _command(command, path)
         for name in sorted(children):
             yield from _commands(children[name], (*path, name))
         return
+    yield from _command(command, path)
+
+
+def _command(command: object, path: tuple[str, ...]) -> Iterator[str]:
     help_text = str(getattr(command, "help", "") or "").strip()
     yield f"## `shelian {' '.join(path)}`\n\n{help_text}\n"
     rows = [_row(parameter) for parameter in getattr(command, "params", ())]
