@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from gmssl_pyx import sm2_sign
 from nacl.signing import SigningKey
 
 from node.chain.signing import P256_ORDER, SigningContext, WebAuthnAssertion
@@ -21,6 +23,14 @@ P256_KEY = ec.derive_private_key(
 _numbers = P256_KEY.public_key().public_numbers()
 P256_PUBLIC = _numbers.x.to_bytes(32, "big") + _numbers.y.to_bytes(32, "big")
 ED25519_KEY = SigningKey(hashlib.sha256(b"synthetic signer").digest())
+# The key pair of the example in GB/T 32918.5-2017, annex A.
+SM2_SECRET = bytes.fromhex("3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8")
+SM2_PUBLIC = bytes.fromhex(
+    "09f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020"
+    "ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
+)
+ML_DSA_KEY = MLDSA65PrivateKey.from_seed_bytes(hashlib.sha256(b"synthetic archivist").digest())
+ML_DSA_PUBLIC = ML_DSA_KEY.public_key().public_bytes_raw()
 RP_ID_HASH = hashlib.sha256(b"localhost").digest()
 ORIGIN = b"http://localhost:8600"
 STAFF = SigningContext(RP_ID_HASH, lambda origin: origin == ORIGIN, allow_backup_eligible=False)
@@ -93,3 +103,18 @@ def ed25519_transaction() -> ImiTransaction:
 def es256_transaction() -> ImiTransaction:
     body = unsigned(3, P256_PUBLIC)
     return body.with_signature(p256_signature(body.signing_hash))
+
+
+def sm2_signature(message: bytes) -> bytes:
+    r, s = decode_dss_signature(sm2_sign(SM2_SECRET, SM2_PUBLIC, message))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def sm2_transaction() -> ImiTransaction:
+    body = unsigned(4, SM2_PUBLIC)
+    return body.with_signature(sm2_signature(body.signing_hash))
+
+
+def ml_dsa_transaction() -> ImiTransaction:
+    body = unsigned(5, ML_DSA_PUBLIC)
+    return body.with_signature(ML_DSA_KEY.sign(body.signing_hash))

@@ -10,20 +10,27 @@ import pytest
 from chain_assertions import (
     ED25519_KEY,
     FLAGS,
+    ML_DSA_KEY,
     ORIGIN,
     P256_PUBLIC,
     RESIDENT,
+    SM2_PUBLIC,
+    SM2_SECRET,
     STAFF,
     Parts,
     authenticator_data,
     client_data,
     ed25519_transaction,
     es256_transaction,
+    ml_dsa_transaction,
     p256_signature,
+    sm2_transaction,
     unsigned,
     webauthn_transaction,
 )
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from eth_account import Account
+from gmssl_pyx import sm2_sign
 
 from node.chain.errors import DecodeError, SignatureRefused
 from node.chain.signing import (
@@ -31,6 +38,7 @@ from node.chain.signing import (
     P256_ORDER,
     SCHEMES,
     SECP256K1_ORDER,
+    SM2_ORDER,
     SigningContext,
     check_form,
     check_public_key,
@@ -42,7 +50,13 @@ from node.chain.signing import (
 )
 from node.chain.transaction import EthereumTransaction, ImiTransaction, decode
 
-TRANSACTIONS = {1: webauthn_transaction(), 2: ed25519_transaction(), 3: es256_transaction()}
+TRANSACTIONS = {
+    1: webauthn_transaction(),
+    2: ed25519_transaction(),
+    3: es256_transaction(),
+    4: sm2_transaction(),
+    5: ml_dsa_transaction(),
+}
 
 
 def refused(tx: object, code: str, context: SigningContext = STAFF) -> None:
@@ -278,10 +292,74 @@ def test_keys_have_one_length(scheme: int) -> None:
     check_public_key(scheme, tx.public_key)
 
 
-@pytest.mark.parametrize("scheme", [4, 5, 200])
+@pytest.mark.parametrize("scheme", [6, 7, 200])
 def test_unknown_schemes_are_refused(scheme: int) -> None:
     form_refused(unsigned(scheme, bytes(32)).with_signature(bytes(64)), "signature.unknown_scheme")
     check_key_refused(scheme, bytes(32), "signature.unknown_scheme")
+
+
+# ---- SM2 and ML-DSA-65
+
+
+def test_sm2_signatures_have_one_form() -> None:
+    tx = TRANSACTIONS[4]
+    body = unsigned(4, tx.public_key)
+    r, s = tx.signature[:32], tx.signature[32:]
+    order = SM2_ORDER.to_bytes(32, "big")
+    for bad in (bytes(32) + s, r + bytes(32), order + s, r + order, b"\xff" * 64, bytes(64)):
+        form_refused(body.with_signature(bad), "signature.out_of_range")
+    der = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+    for bad in (tx.signature[:-1], tx.signature + b"\x00", b"", der):
+        form_refused(body.with_signature(bad), "signature.length")
+
+
+def test_the_other_s_of_ecdsa_is_no_signature_of_sm2() -> None:
+    tx = TRANSACTIONS[4]
+    other = (SM2_ORDER - int.from_bytes(tx.signature[32:], "big")).to_bytes(32, "big")
+    refused(unsigned(4, tx.public_key).with_signature(tx.signature[:32] + other), "signature.does_not_verify")
+
+
+def test_sm2_with_r_and_s_that_sum_to_the_order_is_refused() -> None:
+    r = int.from_bytes(TRANSACTIONS[4].signature[:32], "big")
+    signature = r.to_bytes(32, "big") + (SM2_ORDER - r).to_bytes(32, "big")
+    refused(unsigned(4, SM2_PUBLIC).with_signature(signature), "signature.does_not_verify")
+
+
+def test_an_sm2_key_must_be_a_point_of_the_curve() -> None:
+    field = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
+    y_of_zero = 0xFD4511E81736A60F07E88A83D6CF5A167FAE6D1A9C9330E76E232E00F5CDC154
+    zero = bytes(32) + y_of_zero.to_bytes(32, "big")
+    check_public_key(4, zero)
+    for key in (
+        bytes(64),
+        SM2_PUBLIC[:63] + bytes((SM2_PUBLIC[63] ^ 1,)),
+        SM2_PUBLIC[32:] + SM2_PUBLIC[:32],
+        P256_PUBLIC,
+        field.to_bytes(32, "big") + zero[32:],  # the same point with x not reduced
+        zero[:32] + (2**256 - 1).to_bytes(32, "big"),
+        b"\xff" * 64,
+    ):
+        check_key_refused(4, key, "signature.key_not_on_curve")
+        form_refused(unsigned(4, key).with_signature(TRANSACTIONS[4].signature), "signature.key_not_on_curve")
+
+
+def test_an_sm2_signature_counts_under_the_one_signer_id() -> None:
+    body = unsigned(4, SM2_PUBLIC)
+    for signer_id in (b"ALICE123@YAHOO.COM", b"1234567812345679", None):
+        r, s = decode_dss_signature(sm2_sign(SM2_SECRET, SM2_PUBLIC, body.signing_hash, signer_id))
+        refused(
+            body.with_signature(r.to_bytes(32, "big") + s.to_bytes(32, "big")), "signature.does_not_verify"
+        )
+
+
+def test_an_ml_dsa_signature_counts_in_one_length_and_without_a_context() -> None:
+    tx = TRANSACTIONS[5]
+    body = unsigned(5, tx.public_key)
+    for bad in (b"", tx.signature[:-1], tx.signature + b"\x00"):
+        form_refused(body.with_signature(bad), "signature.length")
+    refused(body.with_signature(ML_DSA_KEY.sign(body.signing_hash, b"context")), "signature.does_not_verify")
+    refused(body.with_signature(bytes(3_309)), "signature.does_not_verify")
+    refused(unsigned(5, bytes(1_952)).with_signature(tx.signature), "signature.does_not_verify")
 
 
 # ---- Ed25519: RFC 8032, section 7.1
