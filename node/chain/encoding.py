@@ -25,8 +25,10 @@ from node.chain.errors import DecodeError
 
 MAX_JSON_DEPTH: Final = 32
 
-_JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_JSON_BRACKET: Final = re.compile(rb"[\[\]{}]")
+_JSON_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
+_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_BRACES_TO_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def keccak256(data: bytes) -> bytes:
@@ -303,32 +305,45 @@ def encode_canonical_json(value: object) -> bytes:
 def decode_strict_json(data: bytes, max_bytes: int) -> object:
     """JSON of objects, lists, strings, ints, bools and nulls: no floats, no repeated keys, bounded depth.
 
-    Raises DecodeError: json.too_large, json.too_deep, json.malformed, json.repeated_key, json.float.
+    Every string is Unicode text, so what comes back can be encoded again. Time is linear in the size.
+    Raises DecodeError: json.too_large, json.too_deep, json.malformed, json.repeated_key, json.float,
+    json.not_unicode.
     """
     if len(data) > max_bytes:
         raise DecodeError("json.too_large", "the JSON text is too large", len(data), max_bytes)
     _check_json_depth(data)
     try:
-        return json.loads(
+        value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_unique_keys,
             parse_float=_refuse_float,
             parse_constant=_refuse_float,
         )
+        if _SURROGATE_ESCAPE.search(data):
+            encode_canonical_json(value)
     except DecodeError:
         raise
+    except UnicodeEncodeError:
+        raise DecodeError("json.not_unicode", "an escape stands for half a character") from None
     except (ValueError, RecursionError) as error:
         raise DecodeError("json.malformed", f"not JSON: {error}") from None
+    return value
 
 
 def _check_json_depth(data: bytes) -> None:
-    # The parser recurses, so depth is measured before it runs; brackets inside strings do not nest.
-    depth = deepest = 0
-    for bracket in _JSON_BRACKET.findall(_JSON_STRING.sub(b"", data)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    if deepest > MAX_JSON_DEPTH:
-        raise DecodeError("json.too_deep", "the JSON text is nested too deeply", deepest, MAX_JSON_DEPTH)
+    # The parser recurses, so depth is measured before it runs. Brackets inside strings do not nest: escapes
+    # are dropped, then every other piece between quotes is a string. (An escape outside a string ends the
+    # parser there.) Each round removes the innermost pairs; no step looks at a byte twice.
+    if data.count(b"[") + data.count(b"{") <= MAX_JSON_DEPTH:
+        return
+    plain = _JSON_ESCAPE.sub(b"", data) if b"\\" in data else data
+    brackets = b"".join(plain.split(b'"')[::2]).translate(_BRACES_TO_BRACKETS, _ALL_BUT_BRACKETS)
+    for _ in range(MAX_JSON_DEPTH):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"")
+    if b"[]" in brackets or brackets.count(b"[") > MAX_JSON_DEPTH:
+        raise DecodeError("json.too_deep", "the JSON text is nested too deeply", None, MAX_JSON_DEPTH)
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -414,12 +414,16 @@ def _decode_access_list(raw: bytes, item: RlpItem) -> AccessList:
     if start == end:
         return ()
     entries = []
-    for entry_is_list, entry_start, entry_end in rlp_split(raw, start, end, len(raw)):
+    # Of more items than proper entries have room for, one is too small: it is refused below.
+    for entry_is_list, entry_start, entry_end in rlp_split(raw, start, end, (end - start) // 23 + 1):
         entry = rlp_split(raw, entry_start, entry_end, 3) if entry_is_list else []
         if len(entry) != 2 or entry[0][0] or not entry[1][0] or entry[0][2] - entry[0][1] != 20:
             raise DecodeError("tx.bad_access_list", "an entry is an address and a list of slots")
+        _, slots_start, slots_end = entry[1]
         slots = []
-        for slot_is_list, slot_start, slot_end in rlp_split(raw, entry[1][1], entry[1][2], len(raw)):
+        for slot_is_list, slot_start, slot_end in rlp_split(
+            raw, slots_start, slots_end, (slots_end - slots_start) // 33 + 1
+        ):
             if slot_is_list or slot_end - slot_start != 32:
                 raise DecodeError("tx.bad_access_list", "a slot has 32 bytes", slot_end - slot_start, 32)
             slots.append(int.from_bytes(raw[slot_start:slot_end], "big"))
