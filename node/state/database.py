@@ -6,7 +6,12 @@ sees the database as it was when the snapshot was taken, whatever is written mea
 it is on the disk when `write` returns.
 
 A failed write leaves the end of LevelDB's log unknown, so the database refuses every write after it until it
-has been opened again: LevelDB then drops the unfinished batch.
+has been opened again: LevelDB then drops the unfinished batch. After a failed sync what is read back may
+never have reached the disk; opening again also writes everything that is in the log anew, into a table.
+
+Two things LevelDB leaves to the file system are done here. It syncs the bytes of a new log but not the log's
+name, so after a power cut the log with its blocks could be gone: see `_Names`. And a creation that is cut off
+leaves files that cannot be opened: a marker file stands in the directory until they can.
 """
 
 from __future__ import annotations
@@ -14,6 +19,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import os
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +51,10 @@ _LOG_BLOCKS: Final = 20_000
 """Far more blocks than fit in LevelDB's log (one write buffer, so a batch of 800 bytes each)."""
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 _NODE_CACHE_SIZE: Final = 65_536
+_CREATING: Final = "CREATING"
+_FILES: Final = re.compile(r"CURRENT|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
+_TICK_NS: Final = 1_000_000_000
+"""Longer than any file system's clock takes from one time to the next."""
 
 
 class Batch:
@@ -66,10 +78,12 @@ class Batch:
 class Database:
     """An open data directory. `create` or `open` it; `close` it."""
 
-    __slots__ = ("_caches", "_failed", "_on_step", "_raw", "path")
+    __slots__ = ("_caches", "_failed", "_names", "_on_step", "_raw", "path")
 
-    def __init__(self, raw: Any, path: Path, on_step: Callable[[str], None] | None) -> None:
+    def __init__(self, raw: Any, names: _Names, path: Path, on_step: Callable[[str], None] | None) -> None:
+        """Only for `create` and `open`."""
         self._raw = raw
+        self._names = names
         self.path = path
         self._caches = Caches(_NODE_CACHE_SIZE)
         self._failed = False
@@ -80,11 +94,12 @@ class Database:
         """Make an empty database at `path`, which may not hold a ledger already.
 
         A creation that was interrupted before the first block was written is taken up again.
-        Raises LedgerError `state.exists`, `state.locked`, `state.unreadable`, `state.disk_full`.
+        Raises LedgerError `state.exists`, `state.locked`, `state.unreadable`, `state.disk_full`,
+        `state.corrupt` (files of a damaged ledger are there).
         """
         directory = Path(path)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            _begin(directory)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             code = "state.disk_full" if full else "state.unreadable"
@@ -95,36 +110,46 @@ class Database:
                 raise LedgerError("state.exists", "there is a ledger already", str(directory))
             _require_format(raw.get(META.key(_FORMAT)) or _FORMAT_VALUE, directory)
             raw.put(META.key(_FORMAT), _FORMAT_VALUE, sync=True)
-        except plyvel.Error as error:
+            names = _Names(directory)
+            (directory / _CREATING).unlink(missing_ok=True)
+            names.sync()
+        except (plyvel.Error, OSError) as error:
             raw.close()
             raise _write_error(error) from error
         except LedgerError:
             raw.close()
             raise
-        return cls(raw, directory, on_step)
+        return cls(raw, names, directory, on_step)
 
     @classmethod
     def open(cls, path: Path | str, on_step: Callable[[str], None] | None = None) -> Database:
         """Open the database at `path`.
 
-        Raises LedgerError `state.missing` (no database there), `state.locked` (another process has it),
-        `state.corrupt` (LevelDB finds damage, or blocks are missing below the tip), `state.format`
-        (another layout version, or not a ledger), `state.unreadable` (permissions and other I/O).
+        Raises LedgerError `state.missing` (no database there, or its creation was never finished),
+        `state.locked` (another process has it), `state.corrupt` (LevelDB finds damage, or blocks are missing
+        below the tip), `state.format` (another layout version, or not a ledger), `state.unreadable`
+        (permissions and other I/O).
         """
         directory = Path(path)
-        if not (directory / "CURRENT").is_file():
+        if (directory / _CREATING).exists() or not (files := _files(directory)):
             raise LedgerError("state.missing", "there is no ledger", str(directory))
+        if "CURRENT" not in files:
+            raise LedgerError("state.corrupt", "the ledger is damaged: CURRENT is missing", str(directory))
         raw = _open(directory, create=False)
         try:
             _require_format(raw.get(META.key(_FORMAT)), directory)
             _require_whole_log(raw, directory)
+            names = _Names(directory)
         except plyvel.Error as error:
             raw.close()
             raise read_error(error) from error
+        except OSError as error:
+            raw.close()
+            raise _write_error(error) from error
         except LedgerError:
             raw.close()
             raise
-        return cls(raw, directory, on_step)
+        return cls(raw, names, directory, on_step)
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +162,7 @@ class Database:
     def close(self) -> None:
         """Close it, and every snapshot of it. May be called again."""
         self._raw.close()
+        self._names.close()
 
     def snapshot(self) -> DatabaseSnapshot:
         """Pin what is in the database now. LedgerError `state.closed`."""
@@ -162,7 +188,9 @@ class Database:
                         delete(key)
                     else:
                         put(key, value)
-        except (plyvel.Error, RuntimeError) as error:
+            if sync:
+                self._names.settle()
+        except (plyvel.Error, RuntimeError, OSError) as error:
             self._failed = True
             raise _write_error(error) from error
         nodes = NODES.prefix
@@ -174,6 +202,77 @@ class Database:
     def _step(self, name: str) -> None:
         if self._on_step is not None:
             self._on_step(name)
+
+
+class _Names:
+    """The names in the directory, and whether they are on the disk.
+
+    LevelDB begins a new log whenever its memory is full, and syncs what it writes there; the directory it
+    syncs only with the next manifest. In between a file system that keeps to the letter of POSIX may forget
+    the log after a power cut. So the directory is synced after each write that finds it changed. Its time
+    of change tells that, once the file system's clock has gone on since.
+    """
+
+    __slots__ = ("_descriptor", "_settled")
+
+    def __init__(self, directory: Path) -> None:
+        """Syncs what is there. OSError."""
+        self._descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        self._settled = -1
+        self.sync()
+
+    def sync(self) -> None:
+        os.fsync(self._descriptor)
+
+    def settle(self) -> None:
+        """Sync if names have changed since the last time. OSError."""
+        changed = os.fstat(self._descriptor).st_mtime_ns
+        if changed != self._settled:
+            self.sync()
+            if time.time_ns() - changed > _TICK_NS:
+                self._settled = changed
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _files(directory: Path) -> set[str]:
+    """The names of LevelDB's files in the directory."""
+    try:
+        return {name for name in os.listdir(directory) if _FILES.fullmatch(name)}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise LedgerError(
+            "state.unreadable", f"cannot read {directory}: {error.strerror}", str(directory)
+        ) from error
+
+
+def _begin(directory: Path) -> None:
+    """Make the directory, or empty it of what an unfinished creation has left. OSError.
+
+    LevelDB takes a directory without CURRENT for an empty one and deletes the tables in it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    marker = directory / _CREATING
+    files = _files(directory)
+    if marker.exists():
+        for name in files:
+            (directory / name).unlink()
+    elif files and "CURRENT" not in files:
+        raise LedgerError("state.corrupt", "there is a ledger without CURRENT", str(directory))
+    elif not files:
+        marker.touch()
+    for above in (directory, *directory.absolute().parents):
+        # A name above may be someone else's to sync.
+        with contextlib.suppress(PermissionError):
+            descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _open(directory: Path, create: bool) -> Any:
