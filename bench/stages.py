@@ -1,49 +1,9 @@
-"""Where the node's time goes: CPU and wall time of each stage of a transaction, in the node's process.
-
-The functions that bound a stage are wrapped for the run. Times are exclusive: what a stage calls that is a
-stage itself counts there. CPU time is the thread's own, so waiting for the other thread, for the interpreter
-lock or for the disk is in the wall time only. The clocks cost about a microsecond a call, so figures are made
-without them.
-"""
+"""The stages of a transaction's life in the node, as reports name them; `bench.stage_clock` measures them."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
-import node.ledger.admission
-import node.ledger.finalize
-from network.embedded import EmbeddedEngine
-from node.execution import PyEvmExecutor
-from node.ledger import Ledger
-from node.state.database import Database
-from node.state.overlay import Overlay
-from node.txpool import TransactionPool
-
 RPC = "rpc"
 REST = "rest"
-
-_BOUNDS: tuple[tuple[str, Any, str], ...] = (
-    ("decode", node.ledger.admission, "decode"),
-    ("signature", node.ledger.admission, "check_form"),
-    ("signature", node.ledger.admission, "sender_of"),
-    ("signature", node.ledger.admission, "verify"),
-    ("check", Ledger, "check"),
-    ("pool", TransactionPool, "add"),
-    ("pool", TransactionPool, "ready"),
-    ("pool", TransactionPool, "committed"),
-    ("prepare", Ledger, "prepare"),
-    ("finalize", Ledger, "finalize"),
-    ("execute", PyEvmExecutor, "execute"),
-    ("receipts", node.ledger.finalize, "_record"),
-    ("seal", Overlay, "seal"),
-    ("encode", Ledger, "commit"),
-    ("write", Database, "write"),
-    ("block", EmbeddedEngine, "make_block"),
-)
 
 STAGES: dict[str, tuple[str, str]] = {
     RPC: ("接收", "HTTP, JSON, dispatch; the watcher's reads"),
@@ -64,68 +24,13 @@ STAGES: dict[str, tuple[str, str]] = {
 """Chinese name and what is in it, in the order a transaction meets them."""
 
 
-@dataclass(slots=True)
-class _Thread:
-    """Times of one thread, nanoseconds, and the stages it is in."""
-
-    spent: dict[str, list[int]] = field(default_factory=dict)
-    inside: list[list[int]] = field(default_factory=list)
+Spent = dict[str, dict[str, float]]
+"""Seconds by stage: `{"cpu": …, "wall": …}`."""
 
 
-class StageClock:
-    """Wraps the functions of `_BOUNDS` for the life of the process; `totals` may be asked at any time."""
-
-    def __init__(self) -> None:
-        self._here = threading.local()
-        self._threads: list[_Thread] = []
-        for stage, owner, name in _BOUNDS:
-            setattr(owner, name, self._timed(stage, getattr(owner, name)))
-
-    def totals(self) -> dict[str, dict[str, float]]:
-        """Seconds by stage since the start: `{"cpu": …, "wall": …}`. Called in the thread of the event loop.
-
-        `rpc` is that thread's CPU time outside the other stages; `rest` what the process used beyond these.
-        """
-        totals: dict[str, list[int]] = {}
-        for thread in tuple(self._threads):
-            for stage, spent in tuple(thread.spent.items()):
-                total = totals.setdefault(stage, [0, 0])
-                total[0] += spent[0]
-                total[1] += spent[1]
-        own = self._of_this_thread().spent
-        rpc = time.thread_time_ns() - sum(cpu for cpu, _ in own.values())
-        totals[RPC] = [rpc, rpc]
-        rest = time.process_time_ns() - sum(cpu for cpu, _ in totals.values())
-        totals[REST] = [rest, rest]
-        return {stage: {"cpu": cpu / 1e9, "wall": wall / 1e9} for stage, (cpu, wall) in totals.items()}
-
-    def _of_this_thread(self) -> _Thread:
-        thread: _Thread | None = getattr(self._here, "thread", None)
-        if thread is None:
-            thread = self._here.thread = _Thread()
-            self._threads.append(thread)
-        return thread
-
-    def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        cpu_clock, wall_clock = time.thread_time_ns, time.perf_counter_ns
-        of_this_thread = self._of_this_thread
-
-        def timed(*arguments: Any, **named: Any) -> Any:
-            thread = of_this_thread()
-            inner = [0, 0]
-            thread.inside.append(inner)
-            wall, cpu = wall_clock(), cpu_clock()
-            try:
-                return function(*arguments, **named)
-            finally:
-                cpu, wall = cpu_clock() - cpu, wall_clock() - wall
-                thread.inside.pop()
-                spent = thread.spent.setdefault(stage, [0, 0])
-                spent[0] += cpu - inner[0]
-                spent[1] += wall - inner[1]
-                if thread.inside:
-                    outer = thread.inside[-1]
-                    outer[0] += cpu
-                    outer[1] += wall
-
-        return timed
+def spent_between(before: Spent, after: Spent) -> Spent:
+    """What was spent from one answer of `StageClock.totals` to the next."""
+    return {
+        stage: {clock: total - before.get(stage, {}).get(clock, 0.0) for clock, total in totals.items()}
+        for stage, totals in after.items()
+    }
