@@ -29,7 +29,7 @@ _KINDS = {
     AUDITOR: "auditor",
     DATA_BUREAU: "data_bureau",
 }
-_STAFF_PARTY, _SHARING_PARTY, _SERVICE_PARTY = (
+_STAFF_PARTY, SHARING_PARTY, _SERVICE_PARTY = (
     sha256(f"bench {name}".encode()) for name in ("staff", "sharing", "service")
 )
 _LEVELS = {Domain.STAFF: 4, Domain.SHARING: 2, Domain.SERVICE: 0}
@@ -56,6 +56,8 @@ CLERKS = _keys("clerk", WEBAUTHN_P256, 2)
 RESIDENTS = _keys("resident", WEBAUTHN_P256, 64)
 """They publish, take and settle orders."""
 _REGISTRARS = {organisation: _keys(f"registrar {organisation}", WEBAUTHN_P256, 2) for organisation in _KINDS}
+REGISTRARS_OF_RESIDENTS = _REGISTRARS[DATA_BUREAU]
+"""They enrol residents."""
 
 
 def identity_of(key: KeyPair) -> bytes:
@@ -94,8 +96,13 @@ def bench_genesis(genesis_time_ns: int) -> Genesis:
                 for key in keys
             ),
             origins=(
-                party("staff", _STAFF_PARTY, Domain.STAFF, ("CorrectionDocuments", "LoveBank")),
-                party("sharing", _SHARING_PARTY, Domain.SHARING, ("LoveBank", "SharingOrders")),
+                party(
+                    "staff",
+                    _STAFF_PARTY,
+                    Domain.STAFF,
+                    ("CorrectionDocuments", "LoveBank", "IdentityRegistry"),
+                ),
+                party("sharing", SHARING_PARTY, Domain.SHARING, ("LoveBank", "SharingOrders")),
                 party("service", _SERVICE_PARTY, Domain.SERVICE, ()),
             ),
             deployers=(DEPLOYER.address,),
@@ -103,7 +110,7 @@ def bench_genesis(genesis_time_ns: int) -> Genesis:
                 *_identities((DEPLOYER, *SENDERS), DATA_BUREAU, Domain.SERVICE, Role.SERVICE, _SERVICE_PARTY),
                 *_identities(HANDLERS, COURT, Domain.STAFF, Role.HANDLER, _STAFF_PARTY),
                 *_identities(CLERKS, COMMUNITY, Domain.STAFF, Role.COMMUNITY_CLERK, _STAFF_PARTY),
-                *_identities(RESIDENTS, DATA_BUREAU, Domain.SHARING, Role.RESIDENT, _SHARING_PARTY),
+                *_identities(RESIDENTS, DATA_BUREAU, Domain.SHARING, Role.RESIDENT, SHARING_PARTY),
             ),
         )
     )

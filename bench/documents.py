@@ -7,7 +7,7 @@ of all three addressees.
 from __future__ import annotations
 
 from bench.cast import HANDLERS, JUSTICE, POLICE, PROCURATORATE
-from bench.load import Client
+from bench.client import Client
 from bench.sending import Sender
 from contracts.bindings import correction_documents
 from node.chain.encoding import sha256

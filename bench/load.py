@@ -1,7 +1,7 @@
-"""Load for any Ethereum JSON-RPC URL: sign first, send, watch blocks, report.
+"""Load for any Ethereum JSON-RPC URL: what is signed already is sent, blocks are watched, figures reported.
 
 Signing happens before the clock starts; senders, watcher and figures live in this process, apart from the
-node's. Two measures:
+node's, and its own CPU time stands beside the figures. Two measures:
 
 * *throughput*: transactions go out in batches over a few connections as fast as they are taken; the rate is
   what was **included**, from the first send to the header of the last block seen;
@@ -16,26 +16,11 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
-import aiohttp
-import orjson
-
-from bench.sending import Sender
-from node.chain.encoding import keccak256
-
-T = TypeVar("T")
-
-_POLL_S = 0.004
-_PATIENCE_S = 60.0
-_RECEIPTS_AT_ONCE = 200
-_SETUP_BATCH = 50
-
-
-class LoadError(Exception):
-    """The chain does not do what a benchmark needs; there are no figures."""
+from bench.client import PATIENCE_S, POLL_S, Client, LoadError, hash_of, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +28,8 @@ class Throughput:
     """What became of transactions sent as fast as they were taken.
 
     `seconds` from the first send to the last block seen; `accepted_s` to the last answer of a send, all
-    stages together; `failed` have a receipt of status 0; `refused` were not taken.
+    stages together; `failed` have a receipt of status 0; `refused` were not taken; `generator_cpu_s` is the
+    CPU time of this process in `seconds`.
     """
 
     transactions: int
@@ -53,6 +39,7 @@ class Throughput:
     failed: int
     refused: int
     blocks: int
+    generator_cpu_s: float
 
     @property
     def per_s(self) -> float:
@@ -62,7 +49,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Submit to receipt, milliseconds."""
+    """Submit to receipt, milliseconds; `seconds` and `generator_cpu_s` as of `Throughput`."""
 
     transactions: int
     rate_per_s: float
@@ -71,93 +58,8 @@ class Latency:
     p99_ms: float
     max_ms: float
     failed: int
-
-
-class Client:
-    """A few keep-alive connections to one URL."""
-
-    def __init__(self, url: str, connections: int) -> None:
-        self._url = url
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
-            timeout=aiohttp.ClientTimeout(total=_PATIENCE_S),
-        )
-
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
-
-    async def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
-        """The answers, in the order of the calls; a single one goes out as such. Raises LoadError."""
-        bodies = [{"jsonrpc": "2.0", "id": i, "method": m, "params": p} for i, (m, p) in enumerate(calls)]
-        body = orjson.dumps(bodies if len(bodies) > 1 else bodies[0])
-        headers = {"content-type": "application/json"}
-        try:
-            async with self._session.post(self._url, data=body, headers=headers) as response:
-                answers = orjson.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
-            raise LoadError(f"{self._url}: {error!r}") from error
-        if isinstance(answers, dict):
-            if len(bodies) > 1 or "id" not in answers:
-                raise LoadError(f"the node refused the request: {answers}")
-            return [answers]
-        return sorted(answers, key=lambda answer: int(answer["id"]))
-
-    async def call(self, method: str, *params: Any) -> Any:
-        """One result. Raises LoadError where there is an error instead."""
-        answer = (await self.batch([(method, list(params))]))[0]
-        if "error" in answer:
-            raise LoadError(f"{method}: {answer['error']}")
-        return answer["result"]
-
-    async def nonce(self, address: bytes) -> int:
-        return int(await self.call("eth_getTransactionCount", "0x" + address.hex(), "latest"), 16)
-
-    async def load_nonces(self, senders: Iterable[Sender]) -> None:
-        """Set every sender's nonce to what the chain expects."""
-        for sender in senders:
-            sender.nonce = await self.nonce(sender.address)
-
-    async def send(self, transactions: Sequence[bytes]) -> list[dict[str, Any]]:
-        """Submit in one request; the answers that are errors."""
-        calls = [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in transactions]
-        return [answer["error"] for answer in await self.batch(calls) if "error" in answer]
-
-    async def receipt(self, transaction_hash: str) -> dict[str, Any]:
-        """Poll until it is there. Raises LoadError when it does not come."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline:
-            found: dict[str, Any] | None = await self.call("eth_getTransactionReceipt", transaction_hash)
-            if found:
-                return found
-            await asyncio.sleep(_POLL_S)
-        raise LoadError(f"no receipt of {transaction_hash} after {_PATIENCE_S} s")
-
-    async def include(self, raw: bytes) -> dict[str, Any]:
-        """Submit one and wait for its receipt. Raises LoadError when it fails."""
-        found = await self.receipt(await self.call("eth_sendRawTransaction", "0x" + raw.hex()))
-        if found["status"] != "0x1":
-            raise LoadError(f"a transaction that prepares the benchmark failed: {found}")
-        return found
-
-    async def include_all(self, transactions: Sequence[bytes]) -> None:
-        """Submit many and wait for them. Raises LoadError when one is refused or fails."""
-        for batch in _slices(transactions, _SETUP_BATCH):
-            if errors := await self.send(batch):
-                raise LoadError(f"a transaction that prepares the benchmark was refused: {errors[0]}")
-        for raw in transactions:
-            if (await self.receipt(_hash(raw)))["status"] != "0x1":
-                raise LoadError(f"a transaction that prepares the benchmark failed: {_hash(raw)}")
-
-    async def count_failed(self, hashes: Sequence[str]) -> int:
-        """How many have no receipt, or one of status 0."""
-        failed = 0
-        for some in _slices(hashes, _RECEIPTS_AT_ONCE):
-            answers = await self.batch([("eth_getTransactionReceipt", [one]) for one in some])
-            failed += sum((answer.get("result") or {}).get("status") != "0x1" for answer in answers)
-        return failed
+    seconds: float
+    generator_cpu_s: float
 
 
 class _Watcher:
@@ -180,10 +82,10 @@ class _Watcher:
                     self.blocks += 1
                     waiting.difference_update(block["transactions"])
                     heard = time.monotonic()
-            elif time.monotonic() - heard > _PATIENCE_S:
+            elif time.monotonic() - heard > PATIENCE_S:
                 raise LoadError(f"{len(waiting)} transactions were never included; refused: {refused[:3]}")
             else:
-                await asyncio.sleep(_POLL_S)
+                await asyncio.sleep(POLL_S)
 
 
 async def measure_throughput(
@@ -194,38 +96,46 @@ async def measure_throughput(
     Whether they failed is not asked yet: see `with_failures`. Raises LoadError.
     """
     watcher = _Watcher(client, int(await client.call("eth_blockNumber"), 16))
-    hashes = [{_hash(raw) for raw in stage} for stage in stages]
+    hashes = [{hash_of(raw) for raw in stage} for stage in stages]
     refused: list[dict[str, Any]] = []
     accepted_s = 0.0
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     for stage, expected in zip(stages, hashes, strict=True):
-        began = time.perf_counter()
         errors: list[dict[str, Any]] = []
-        watching = asyncio.create_task(watcher.wait(expected, errors))
-        queue = list(_slices(stage, batch))[::-1]
-        await asyncio.gather(*(_send_from(client, queue, errors) for _ in range(connections)))
-        accepted_s += time.perf_counter() - began
-        await watching
+        _, taken_s = await asyncio.gather(
+            watcher.wait(expected, errors), _send_all(client, stage, batch, connections, errors)
+        )
+        accepted_s += taken_s
         refused += errors
-    seconds = time.perf_counter() - started
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
     count = sum(map(len, hashes))
-    return Throughput(count, batch, seconds, accepted_s, 0, len(refused), watcher.blocks)
+    return Throughput(count, batch, seconds, accepted_s, 0, len(refused), watcher.blocks, cpu_s)
 
 
 async def with_failures(client: Client, figures: Throughput, stages: Sequence[Sequence[bytes]]) -> Throughput:
     """The figures with `failed` from the receipts."""
-    failed = await client.count_failed([_hash(raw) for stage in stages for raw in stage])
+    failed = await client.count_failed([hash_of(raw) for stage in stages for raw in stage])
     return replace(figures, failed=failed - figures.refused)
 
 
-async def _send_from(client: Client, queue: list[Sequence[bytes]], errors: list[dict[str, Any]]) -> None:
-    """One connection: takes the next batch when the last one is answered."""
-    while queue:
-        errors += await client.send(queue.pop())
+async def _send_all(
+    client: Client, stage: Sequence[bytes], batch: int, connections: int, errors: list[dict[str, Any]]
+) -> float:
+    """Seconds until everything was answered; what was refused is added to `errors`."""
+    queue = list(slices(stage, batch))[::-1]
+
+    async def send_from_one_connection() -> None:
+        while queue:
+            errors.extend(await client.send(queue.pop()))
+
+    began = time.perf_counter()
+    await asyncio.gather(*(send_from_one_connection() for _ in range(connections)))
+    return time.perf_counter() - began
 
 
 async def measure_latency(client: Client, transactions: Sequence[bytes], rate_per_s: float) -> Latency:
     """Send one transaction every 1/rate seconds; time each until its receipt is there. Raises LoadError."""
+    cpu_started = time.process_time()
     start = time.perf_counter() + 0.1
 
     async def one(number: int, raw: bytes) -> tuple[float, bool]:
@@ -235,15 +145,8 @@ async def measure_latency(client: Client, transactions: Sequence[bytes], rate_pe
         return (time.perf_counter() - began) * 1000, found["status"] == "0x1"
 
     measured = await asyncio.gather(*(one(number, raw) for number, raw in enumerate(transactions)))
+    seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_started
     taken = [milliseconds for milliseconds, _ in measured]
     cut = statistics.quantiles(taken, n=100, method="inclusive")
     failed = sum(not succeeded for _, succeeded in measured)
-    return Latency(len(taken), rate_per_s, cut[49], cut[94], cut[98], max(taken), failed)
-
-
-def _hash(raw: bytes) -> str:
-    return "0x" + keccak256(raw).hex()
-
-
-def _slices(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
-    return (items[i : i + size] for i in range(0, len(items), size))
+    return Latency(len(taken), rate_per_s, cut[49], cut[94], cut[98], max(taken), failed, seconds, cpu_s)

@@ -1,10 +1,10 @@
-"""The node of a benchmark: a chain of its own in a temporary directory, served until it is told to stop.
+"""The node of a benchmark: a chain of its own in `DIRECTORY`, served until it is told to stop.
 
     python -m bench.node DIRECTORY [--stages] [--profile engine|rpc]
 
-Talks to the program that started it by lines of JSON on standard output: `{"url": …}` when it listens, and
-with `--stages` the totals of `bench.stages` at each SIGUSR1. `--profile` writes `DIRECTORY/<thread>.prof` at
-the end. SIGTERM ends it.
+The chain is made when there is none, else opened as it is. Talks to the program that started it by lines of
+JSON on standard output: `{"url": …, "open_s": …}` when it listens, with `--stages` the totals of
+`bench.stage_clock` at each SIGUSR1. `--profile` writes `DIRECTORY/<thread>.prof` at the end. SIGTERM ends it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import structlog
 from nacl.signing import SigningKey
 
 from bench.cast import VALIDATOR, bench_genesis
-from bench.stages import StageClock
+from bench.stage_clock import StageClock
 from network.embedded import EmbeddedEngine, ValidatorKey
 from network.runner import Node, NodeConfig, run_node
+from node.chain.genesis import Genesis, decode_genesis, encode_genesis
 from node.ledger import Ledger
 from node.rpc.config import RpcConfig
 
@@ -39,14 +40,15 @@ def main() -> None:
     options = parser.parse_args()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     clock = StageClock() if options.stages else None
-    genesis = bench_genesis(time.time_ns() - _GENESIS_AGE_NS)
-    Ledger.create(options.directory / "ledger", genesis).close()
+    genesis = _genesis(options.directory)
     signing_key = SigningKey(VALIDATOR.secret)
     key = ValidatorKey(VALIDATOR.public_key, lambda message: signing_key.sign(message).signature)
     config = NodeConfig(options.directory / "ledger", key, RpcConfig(port=0), genesis)
 
+    opening = time.perf_counter()
+
     def started(node: Node) -> None:
-        _say({"url": node.url})
+        _say({"url": node.url, "open_s": time.perf_counter() - opening})
         if clock is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: _say(clock.totals()))
 
@@ -60,6 +62,17 @@ def main() -> None:
     else:
         profile.runcall(run_node, config, started)
     profile.dump_stats(options.directory / f"{options.profile}.prof")
+
+
+def _genesis(directory: Path) -> Genesis:
+    """That of the chain in the directory; a new chain's if there is none."""
+    file = directory / "genesis.json"
+    if file.exists():
+        return decode_genesis(file.read_bytes())
+    genesis = bench_genesis(time.time_ns() - _GENESIS_AGE_NS)
+    Ledger.create(directory / "ledger", genesis).close()
+    file.write_bytes(encode_genesis(genesis))
+    return genesis
 
 
 def _profile_engine(profile: cProfile.Profile) -> None:

@@ -3,52 +3,56 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from bench.cast import CLERKS, RESIDENTS, identity_of
-from bench.load import Client
+from bench.client import Client, slices
 from bench.sending import Sender
 from contracts.bindings import love_bank, sharing_orders
 from node.chain.encoding import sha256
 from node.chain.transaction import Call
 
 STEPS = 7
-"""Transactions of one order."""
+"""Steps of one order; both sides check in."""
 
 _KIND = 11
 _UNITS = 100
-_STEP_GAS = 150_000
+_ENVELOPE_GAS = 60_000
+_STEP_GAS = 100_000
 _ISSUE_GAS = 250_000
 _POINTS = 1_000
 """What a clerk may issue at once; an order of `_UNITS` of `_KIND` costs 130, and 200 at most."""
 _ORDER_POINTS = 130
 
 
-async def sign_orders(client: Client, tag: str, count: int) -> list[list[bytes]]:
+async def sign_orders(client: Client, tag: str, count: int, each: int = 1) -> list[list[bytes]]:
     """The stages of `count` orders: publish, accept, confirm, both check in, finish, complete.
 
-    Points are issued to the residents first, by two clerks as the contract wants it, so that every order can
-    be held in escrow.
+    One transaction takes the same step of `each` orders between the same two residents. Points are issued to
+    the residents first, by two clerks as the contract wants it, so that every order can be held in escrow.
     """
     chain_id = int(await client.call("eth_chainId"), 16)
     residents = [Sender(key, chain_id, 0) for key in RESIDENTS]
     clerks = [Sender(key, chain_id, 0) for key in CLERKS]
     await client.load_nonces([*residents, *clerks])
-    issues = -(-count * _ORDER_POINTS // (len(residents) * _POINTS)) * len(residents)
+    orders = [sha256(f"order {tag} {i}".encode()) for i in range(count)]
+    groups = list(slices(orders, each))
+    turns = -(-len(groups) // len(residents))
+    rounds = -(-turns * each * _ORDER_POINTS // _POINTS)
+    payers = residents[: len(groups)]
     for clerk in clerks:  # the second one's call makes the entry
         await client.include_all(
-            [
-                clerk.sign_calls([_issue(residents[i % len(residents)], tag, i)], _ISSUE_GAS)
-                for i in range(issues)
-            ]
+            [clerk.sign_calls([_issue(payer, tag, i)], _ISSUE_GAS) for i in range(rounds) for payer in payers]
         )
-    orders = [sha256(f"order {tag} {i}".encode()) for i in range(count)]
     starts = int(time.time())
 
     def stage(offset: int, make: str, *arguments: object) -> list[bytes]:
         call = getattr(sharing_orders, make)
         return [
-            residents[(i + offset) % len(residents)].sign_calls([call(order, *arguments)], _STEP_GAS)
-            for i, order in enumerate(orders)
+            residents[(i + offset) % len(residents)].sign_calls(
+                [call(order, *arguments) for order in group], _gas(group)
+            )
+            for i, group in enumerate(groups)
         ]
 
     requester, provider = 0, 1
@@ -62,5 +66,10 @@ async def sign_orders(client: Client, tag: str, count: int) -> list[list[bytes]]
     ]
 
 
+def _gas(group: Sequence[bytes]) -> int:
+    return _ENVELOPE_GAS + len(group) * _STEP_GAS
+
+
 def _issue(resident: Sender, tag: str, number: int) -> Call:
-    return love_bank.issue(identity_of(resident.key), _POINTS, sha256(f"points {tag} {number}".encode()))
+    reference = sha256(f"points {tag} {number} {resident.address.hex()}".encode())
+    return love_bank.issue(identity_of(resident.key), _POINTS, reference)

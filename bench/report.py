@@ -1,112 +1,213 @@
-"""The report of a run: JSON for programs, one HTML file and a table for people."""
+"""Reports: JSON for programs, and one HTML page that needs nothing else.
+
+A report has what one command measured; a page may be made of several of them, of the same code on the same
+machine.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from rich.table import Table
+from markupsafe import Markup
 
-from bench.load import Latency, Throughput
+from bench.charts import Line, line_chart
+from bench.goals import OURS, REQUIRED_P99_MS, REQUIRED_PER_S, goals
+from bench.load import Latency
 from bench.scenarios import Measured
 from bench.stages import STAGES
 
-FORMAT = "shelian-bench/1"
+FORMAT = "shelian-bench/2"
+_SECTIONS = ("results", "curves", "caliper", "signatures")
 
 
-def as_document(measured: Sequence[Measured], facts: dict[str, Any], made_at: str) -> dict[str, Any]:
-    """Everything that was measured, JSON-safe. Rates per second, times in the unit their name ends with."""
+def new_report(command: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """An empty report, JSON-safe: sections are lists, `runs` what it was made by, when and on what."""
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
     return {
         "format": FORMAT,
-        "made_at": made_at,
-        "machine": facts,
-        "results": [
-            {
-                "scenario": one.scenario.name,
-                "title": {"zh": one.scenario.zh, "en": one.scenario.en},
-                "target": one.target,
-                "kind": "latency" if isinstance(one.figures, Latency) else "throughput",
-                **asdict(one.figures),
-                "operations": one.operations,
-                "operations_per_s": one.operations_per_s,
-                "cpu_s": one.cpu_s,
-                "stages": one.stages,
-            }
-            for one in measured
-        ],
+        "runs": [{"made_at": made_at, "command": command, "machine": facts}],
+        **{section: [] for section in _SECTIONS},
     }
 
 
-def throughput_table(measured: Sequence[Measured]) -> Table:
-    table = Table(title="吞吐 throughput (included a second)", title_justify="left")
-    for heading in ("", "", "tx/s", "ops/s", "tx", "blocks", "failed", "node CPU ms/tx"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for one in measured:
-        figures = one.figures
-        if isinstance(figures, Throughput):
-            table.add_row(
-                f"{one.scenario.zh} {one.scenario.en}",
-                one.target,
-                f"{figures.per_s:,.0f}",
-                f"{one.operations_per_s:,.0f}",
-                f"{figures.transactions:,}",
-                f"{figures.blocks:,}",
-                str(figures.failed + figures.refused),
-                _cpu_per_transaction(one),
-            )
-    return table
+def result_of(one: Measured) -> dict[str, Any]:
+    """An entry of `results`. Rates per second, times in the unit their name ends with, shares of one core."""
+    figures = one.figures
+    return {
+        "scenario": one.scenario.name,
+        "title": {"zh": one.scenario.zh, "en": one.scenario.en},
+        "target": one.target,
+        "transport": one.transport,
+        "kind": "latency" if isinstance(figures, Latency) else "throughput",
+        **asdict(figures),
+        "operations": one.operations,
+        "operations_per_s": one.operations_per_s,
+        "cpu_s": one.cpu_s,
+        "node_share": None if one.cpu_s is None else one.cpu_s / figures.seconds,
+        "generator_share": figures.generator_cpu_s / figures.seconds,
+        "stages": one.stages,
+    }
 
 
-def latency_table(measured: Sequence[Measured]) -> Table:
-    table = Table(title="延迟 latency, submit to receipt (ms)", title_justify="left")
-    for heading in ("", "", "tx/s", "p50", "p95", "p99", "max", "failed", "node CPU ms/tx"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for one in measured:
-        figures = one.figures
-        if isinstance(figures, Latency):
-            table.add_row(
-                f"{one.scenario.zh} {one.scenario.en}",
-                one.target,
-                f"{figures.rate_per_s:.0f}",
-                *(f"{ms:.1f}" for ms in (figures.p50_ms, figures.p95_ms, figures.p99_ms, figures.max_ms)),
-                str(figures.failed),
-                _cpu_per_transaction(one),
-            )
-    return table
+def load_report(path: Path) -> dict[str, Any]:
+    """Raises ValueError for a file that is no report of this format."""
+    report: dict[str, Any] = json.loads(path.read_text())
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise ValueError(f"{path.name} is no report of format {FORMAT}")
+    return report
 
 
-def stage_table(one: Measured) -> Table:
-    """µs of CPU (and of wall time) a transaction, by stage."""
-    table = Table(title=f"{one.scenario.zh} {one.scenario.en}: µs/tx", title_justify="left")
-    for heading in ("阶段 stage", "CPU", "wall", "%", ""):
-        table.add_column(heading, justify="right" if heading in ("CPU", "wall", "%") else "left")
-    whole = sum(spent["cpu"] for spent in one.stages.values()) or 1.0
-    count = one.figures.transactions
-    for stage, (zh, what) in STAGES.items():
-        spent = one.stages.get(stage)
-        if spent is not None:
-            cpu, wall = (spent[clock] * 1e6 / count for clock in ("cpu", "wall"))
-            table.add_row(
-                f"{zh} {stage}", f"{cpu:,.0f}", f"{wall:,.0f}", f"{100 * spent['cpu'] / whole:.1f}", what
-            )
-    return table
+def joined(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One report of several, in their order."""
+    return {
+        "format": FORMAT,
+        **{
+            section: [entry for report in reports for entry in report[section]]
+            for section in ("runs", *_SECTIONS)
+        },
+    }
 
 
-def as_html(document: dict[str, Any]) -> str:
+def save_report(report: dict[str, Any], path: Path) -> None:
+    """As `path` and, beside it, as a page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, ensure_ascii=False, indent=1))
+    path.with_suffix(".html").write_text(as_html(report))
+
+
+def as_html(report: dict[str, Any]) -> str:
     """One page that needs nothing else: no script, no font, no address of another machine."""
     environment = Environment(
         loader=PackageLoader("bench", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    results = document["results"]
     groups: dict[str, list[dict[str, Any]]] = {}
-    for result in results:
+    for result in report["results"]:
         groups.setdefault(result["scenario"], []).append(result)
     return environment.get_template("report.html").render(
-        document=document, groups=list(groups.values()), stage_names=STAGES
+        report=report,
+        ours=OURS,
+        goals=goals(report["results"], report["curves"], report["signatures"]),
+        throughput=[group for group in groups.values() if group[0]["kind"] == "throughput"],
+        latency=[group for group in groups.values() if group[0]["kind"] == "latency"],
+        required_per_s=REQUIRED_PER_S,
+        required_p99_ms=REQUIRED_P99_MS,
+        stage_names=STAGES,
+        stage_colours={stage: number for number, stage in enumerate(STAGES)},
+        stacks=_stacks(report),
+        charts=_charts(report["curves"]),
     )
 
 
-def _cpu_per_transaction(one: Measured) -> str:
-    return "" if one.cpu_s is None else f"{one.cpu_s * 1000 / one.figures.transactions:.2f}"
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where the time of a transaction went: CPU and wall µs by stage."""
+
+    zh: str
+    en: str
+    cpu_us: dict[str, float]
+    wall_us: dict[str, float]
+
+    @property
+    def whole_us(self) -> float:
+        return sum(self.cpu_us.values())
+
+
+def _stacks(report: dict[str, Any]) -> list[Stack]:
+    stacks = [
+        _stack(
+            one["title"]["zh"],
+            f"{one['title']['en']}, {one['transport']}",
+            one["stages"],
+            one["transactions"],
+        )
+        for one in report["results"]
+        if one["stages"]
+    ]
+    for curve in report["curves"]:
+        for point in curve["points"]:
+            if point["stages"]:
+                zh = f"ERC-20 转账，{point['size']:,} 个{curve['title']['zh']}"
+                en = f"ERC-20 transfers at {point['size']:,} {curve['title']['en']}"
+                stacks.append(_stack(zh, en, point["stages"], point["stage_transfers"]))
+    return stacks
+
+
+def _stack(zh: str, en: str, stages: dict[str, dict[str, float]], transactions: int) -> Stack:
+    def by_stage(clock: str) -> dict[str, float]:
+        return {
+            stage: max(0.0, stages[stage][clock]) * 1e6 / transactions for stage in STAGES if stage in stages
+        }
+
+    return Stack(zh, en, by_stage("cpu"), by_stage("wall"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing with its words; `names` of its lines, by colour."""
+
+    zh: str
+    en: str
+    unit: str
+    svg: Markup
+    names: tuple[tuple[int, str], ...]
+
+
+def _charts(curves: Sequence[dict[str, Any]]) -> list[Chart]:
+    """Of all curves together, a line each; x is the size, or the transactions where the chain counts."""
+    drawn = [curve for curve in curves if curve["points"]]
+    if not drawn:
+        return []
+
+    def chart(
+        zh: str,
+        en: str,
+        unit: str,
+        of: dict[str, Any],
+        limit: float | None = None,
+        over: str = "size",
+        log_y: bool = False,
+    ) -> Chart:
+        lines: list[Line] = []
+        for curve in drawn:
+            for name, value in of.items():
+                points = [(max(1, point[over]), value(curve, point)) for point in curve["points"]]
+                label = f"{curve['title']['zh']} {curve['title']['en']} {name}".strip()
+                lines.append(Line(label, len(lines), points))
+        names = tuple((line.colour, line.name) for line in lines)
+        return Chart(zh, en, unit, line_chart(lines, unit, limit=limit, log_y=log_y), names)
+
+    chain = "transactions"
+    return [
+        chart("吞吐", "throughput of the probe", "tx/s", {"": lambda _, p: p["per_s"]}),
+        chart("每笔 CPU", "node's CPU a transaction", "ms", {"": lambda _, p: p["cpu_ms"]}),
+        chart(
+            "延迟", "submit to receipt at 20 tx/s", "ms",
+            {"p50": lambda _, p: p["p50_ms"], "p99": lambda _, p: p["p99_ms"]}, REQUIRED_P99_MS,
+        ),
+        chart(
+            "内存", "memory", "MB",
+            {"峰值 peak": lambda _, p: p["rss_peak_bytes"] / 1e6,
+             "匿名 anonymous": lambda _, p: p["rss_anonymous_bytes"] / 1e6}, 600.0,
+        ),
+        chart(
+            "磁盘", "disk", "MB", {"": lambda _, p: p["disk_bytes"] / 1e6}, over=chain, log_y=True,
+        ),
+        chart(
+            "每笔磁盘字节", "disk bytes a transaction", "B",
+            {"": lambda c, p: (p["disk_bytes"] - c["empty_disk_bytes"]) / p["transactions"]}, over=chain,
+        ),
+        chart(
+            "重开", "reopen, process start to first answer", "s",
+            {"": lambda _, p: max(p["reopen_s"])}, 3.0, over=chain,
+        ),
+        chart(
+            "待重放日志", "LevelDB log replayed at reopen", "MB",
+            {"": lambda _, p: p["log_bytes"] / 1e6}, over=chain,
+        ),
+    ]  # fmt: skip

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from bench.client import Client
 from bench.documents import sign_documents
 from bench.erc20 import TokenHolders
-from bench.load import Client, Latency, Throughput, measure_latency, measure_throughput, with_failures
+from bench.load import Latency, Throughput, measure_latency, measure_throughput, with_failures
 from bench.orders import STEPS, sign_orders
+from bench.stages import Spent, spent_between
 from bench.targets import Target
 
 ERC20, DOCUMENTS, ORDERS = "erc20", "documents", "orders"
 CONNECTIONS = 4
-_LATENCY_CONNECTIONS = 16
+LATENCY_CONNECTIONS = 16
 _WARM_UP = 100
 """Operations before each measure: caches fill, code is loaded, as in a node that has run for a second."""
 
@@ -29,7 +31,7 @@ class Scenario:
         count: transactions; of orders: orders.
         quick_count: the same for `--quick`.
         batch: transactions in one request.
-        each: operations (documents) in one transaction.
+        each: operations (documents, order steps) in one transaction.
         rate: transactions a second of a latency measure; None measures throughput.
     """
 
@@ -45,7 +47,7 @@ class Scenario:
 
     @property
     def operations(self) -> int:
-        """Of one transaction, or of one order."""
+        """Of one of `count`: of a transaction, or of an order."""
         return STEPS if self.workload == ORDERS else self.each
 
     def quick(self) -> Scenario:
@@ -67,12 +69,16 @@ SCENARIOS = (
     Scenario(
         "document-20", "文书签发，20 份一签", "document issue, 20 a transaction", DOCUMENTS, 75, 2, each=20
     ),
-    Scenario("order", "订单全程 7 步", "order steps, 7 an order", ORDERS, 150, 8),
+    Scenario("order", "订单步骤，逐步", "order steps, one a transaction", ORDERS, 150, 8),
+    Scenario("order-20", "订单步骤，20 步一签", "order steps, 20 a transaction", ORDERS, 640, 40, each=20),
     Scenario(
         "erc20-latency", "ERC-20 转账延迟", "ERC-20 transfer, submit to receipt", ERC20, 300, 20, rate=20.0
     ),
     Scenario(
         "document-latency", "文书签发延迟", "document issue, submit to receipt", DOCUMENTS, 300, 20, rate=20.0
+    ),
+    Scenario(
+        "order-latency", "订单发布延迟", "order publication, submit to receipt", ORDERS, 300, 20, rate=20.0
     ),
 )
 
@@ -81,16 +87,17 @@ SCENARIOS = (
 class Measured:
     """Figures of one scenario on one chain.
 
-    `operations` is how many transfers, documents or order steps were sent; `cpu_s` the CPU time of the
-    chain's process; `stages` seconds by stage of `bench.stages`, `{stage: {"cpu": …, "wall": …}}`.
+    `transport` is `http` or `ws`; `operations` how many transfers, documents or order steps were sent;
+    `cpu_s` the CPU time of the chain's process; `stages` what it spent in each of `bench.stages`.
     """
 
     scenario: Scenario
     target: str
+    transport: str
     figures: Throughput | Latency
     operations: int
     cpu_s: float | None
-    stages: dict[str, dict[str, float]]
+    stages: Spent
 
     @property
     def operations_per_s(self) -> float | None:
@@ -101,10 +108,13 @@ class Measured:
 
 
 async def measure(
-    target: Target, scenarios: Iterable[Scenario], say: Callable[[str], None], warm_up: bool
-) -> list[Measured]:
-    """Run the scenarios one after the other. Raises LoadError."""
-    measured = []
+    target: Target,
+    scenarios: Iterable[Scenario],
+    say: Callable[[str], None],
+    done: Callable[[Measured], None],
+    warm_up: bool,
+) -> None:
+    """Run the scenarios one after the other; each is `done` when it is measured. Raises LoadError."""
     async with Client(target.url, CONNECTIONS + 1) as client:
         holders: TokenHolders | None = None
         for scenario in scenarios:
@@ -112,14 +122,14 @@ async def measure(
                 say(f"{target.name}: deploying the token")
                 holders = await TokenHolders.create(client)
             if warm_up:
-                ahead = replace(scenario, count=max(1, _WARM_UP // scenario.operations))
-                raws = await _sign(client, ahead, holders, "warm-up")
+                ahead = replace(scenario, count=max(scenario.each, _WARM_UP // scenario.operations))
+                raws = await _sign(client, ahead, holders, f"warm-up {target.transport}")
                 await measure_throughput(client, raws, 1, CONNECTIONS)
-            say(f"{target.name}: {scenario.en}: signing {scenario.count}")
-            stages = await _sign(client, scenario, holders, "measured")
-            say(f"{target.name}: {scenario.en}: sending")
-            measured.append(await _measure_one(target, client, scenario, stages))
-    return measured
+            name = f"{target.name} over {target.transport}: {scenario.en}"
+            say(f"{name}: signing {scenario.count:,}")
+            stages = await _sign(client, scenario, holders, f"measured {target.transport}")
+            say(f"{name}: sending")
+            done(await _measure_one(target, client, scenario, stages))
 
 
 async def _sign(
@@ -129,7 +139,8 @@ async def _sign(
     if scenario.workload == DOCUMENTS:
         return [await sign_documents(client, tag, scenario.count, scenario.each)]
     if scenario.workload == ORDERS:
-        return await sign_orders(client, tag, scenario.count)
+        stages = await sign_orders(client, tag, scenario.count, scenario.each)
+        return stages if scenario.rate is None else stages[:1]
     assert holders is not None  # noqa: S101 - made before the first ERC-20 scenario
     return [await holders.sign_transfers(tag, scenario.count)]
 
@@ -142,15 +153,12 @@ async def _measure_one(
     if scenario.rate is None:
         figures = await measure_throughput(client, stages, scenario.batch, CONNECTIONS)
     else:
-        async with Client(target.url, _LATENCY_CONNECTIONS) as many:
+        async with Client(target.url, LATENCY_CONNECTIONS) as many:
             figures = await measure_latency(many, stages[0], scenario.rate)
     cpu_after, spent_after = target.cpu_seconds(), await target.stages()
     if isinstance(figures, Throughput):
         figures = await with_failures(client, figures, stages)
     cpu_s = None if cpu_before is None or cpu_after is None else cpu_after - cpu_before
-    spent = {
-        stage: {clock: total - spent_before.get(stage, {}).get(clock, 0.0) for clock, total in totals.items()}
-        for stage, totals in spent_after.items()
-    }
+    spent = spent_between(spent_before, spent_after)
     operations = sum(map(len, stages)) * scenario.each
-    return Measured(scenario, target.name, figures, operations, cpu_s, spent)
+    return Measured(scenario, target.name, target.transport, figures, operations, cpu_s, spent)

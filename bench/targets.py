@@ -6,32 +6,64 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.cast import DEPLOYER
-from bench.load import Client, LoadError
+from bench.client import Client, LoadError
+from bench.stages import Spent
 
 _HERE = Path(__file__).parent
 _START_S = 120.0
 _ANVIL_BLOCK_S = "0.2"
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident bytes of a process: now, of these without the pages of files, and at its worst so far."""
+
+    total: int
+    anonymous: int
+    peak: int
+
+
+def decode_memory(status: str) -> Memory:
+    """Of the text of /proc/PID/status (proc_pid_status(5))."""
+    fields = dict(re.findall(r"^(VmRSS|RssAnon|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))
+    total, anonymous, peak = (1024 * int(fields[name]) for name in ("VmRSS", "RssAnon", "VmHWM"))
+    return Memory(total, anonymous, peak)
+
+
 @dataclass(frozen=True)
 class Target:
-    """A chain at `url`; `process` where the benchmark started it."""
+    """A chain at `url`; `process` where the benchmark started it.
+
+    `open_s`: seconds our node took from opening its ledger to listening, without Python's own start.
+    """
 
     name: str
     url: str
     process: asyncio.subprocess.Process | None = None
     has_stages: bool = False
+    open_s: float | None = None
+
+    @property
+    def websocket(self) -> Target:
+        """The same chain over WebSocket, on the same port."""
+        return replace(self, url=re.sub("^http", "ws", self.url))
+
+    @property
+    def transport(self) -> str:
+        """`http` or `ws`."""
+        return "ws" if self.url.startswith("ws") else "http"
 
     def cpu_seconds(self) -> float | None:
         """CPU time the process has used, user and system, all threads; None for a chain elsewhere."""
@@ -40,12 +72,17 @@ class Target:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    async def stages(self) -> dict[str, dict[str, float]]:
-        """The node's `bench.stages` totals so far; empty unless it was started with its clocks."""
+    def memory(self) -> Memory:
+        """What the process, which the benchmark started, holds now."""
+        assert self.process is not None  # noqa: S101 - for the type checker
+        return decode_memory(Path(f"/proc/{self.process.pid}/status").read_text())
+
+    async def stages(self) -> Spent:
+        """The node's `bench.stage_clock` totals so far; empty unless it was started with its clocks."""
         if self.process is None or not self.has_stages:
             return {}
         self.process.send_signal(signal.SIGUSR1)
-        totals: dict[str, dict[str, float]] = await _line_of(self.process)
+        totals: Spent = await _line_of(self.process)
         return totals
 
 
@@ -53,17 +90,15 @@ class Target:
 async def our_node(
     directory: Path, *, stages: bool = False, profile: str | None = None
 ) -> AsyncIterator[Target]:
-    """Our node on a new chain in `directory`."""
-    options = ["--stages"] if stages else []
-    if profile:
-        options += ["--profile", profile]
+    """Our node on the chain in `directory`, a new one if there is none."""
+    options = [*(["--stages"] if stages else []), *(["--profile", profile] if profile else [])]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.node", str(directory), *options,
         stdout=asyncio.subprocess.PIPE, cwd=_HERE.parent,
     )  # fmt: skip
     async with _stopped_at_the_end(process):
         ready = await _line_of(process)
-        yield Target("shelian", ready["url"], process, stages)
+        yield Target("shelian", ready["url"], process, stages, ready["open_s"])
 
 
 @contextlib.asynccontextmanager
