@@ -16,17 +16,21 @@ from node.chain.receipt import results_hash
 from node.chain.rules import CONSORTIUM, Rules, rules_at
 from node.chain.validators import Validator, apply_updates
 from node.execution import Executor, PyEvmExecutor
-from node.ledger.admission import Admission, Admitted, Surroundings
+from node.ledger.admission import Admission, Admitted, Known, Surroundings
 from node.ledger.blocks import DecidedBlock, FinalizedBlock, Tip
 from node.ledger.finalize import Parent, finalize_block
 from node.ledger.genesis_state import build_genesis_state, genesis_validators
 from node.ledger.proposal import check_transactions, choose_transactions
+from node.ledger.retention import ARCHIVE
 from node.ledger.snapshot import LedgerSnapshot, Pinned
+from node.ledger.verification import Verification
 from node.state import blocks as stored
 from node.state.blocks import BlockRecord, StoredValidator
 from node.state.database import Batch, Database
+from node.state.history import History, load_history
 from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import add_state_change
+from node.state.pruning import Cursor, Keeping, plan_step
 from node.state.views import FlatView
 
 STEPS: Final = ("commit.begin", "write.begin", "write.done", "commit.published")
@@ -40,16 +44,26 @@ class Ledger:
     """See the package. Make one with `create` or `open`; `close` it."""
 
     def __init__(
-        self, database: Database, genesis: Genesis, tip: Tip, executor: Executor, on_step: OnStep | None
+        self,
+        database: Database,
+        genesis: Genesis,
+        tip: Tip,
+        executor: Executor,
+        on_step: OnStep | None,
+        retention: Keeping,
     ) -> None:
         """Only for `create` and `open`."""
         self.genesis = genesis
         self.executor = executor
+        self.retention = retention
         self._database = database
         self._on_step = on_step
         self._admission = Admission(genesis.evm_chain_id, genesis.is_demo)
+        self._verification = Verification(self._admission)
         self._pinned = Pinned(database, tip, genesis.evm_chain_id)
         self._writing = threading.Lock()
+        self._pruning = Cursor()
+        self._written_beside: set[bytes] | None = None
         self._listeners: list[Listener] = []
 
     @classmethod
@@ -60,6 +74,7 @@ class Ledger:
         *,
         executor: Executor | None = None,
         on_step: OnStep | None = None,
+        retention: Keeping = ARCHIVE,
     ) -> Self:
         """Make a data directory that holds the genesis state.
 
@@ -70,7 +85,7 @@ class Ledger:
         database = Database.create(path, on_step)
         try:
             _write_genesis(database, genesis, evm)
-            return cls(database, genesis, _load_tip(database, genesis), evm, on_step)
+            return cls(database, genesis, _load_tip(database, genesis), evm, on_step, retention)
         except BaseException:
             database.close()
             raise
@@ -83,8 +98,12 @@ class Ledger:
         *,
         executor: Executor | None = None,
         on_step: OnStep | None = None,
+        retention: Keeping = ARCHIVE,
     ) -> Self:
         """Open a data directory; with `genesis`, only if it is of that chain.
+
+        `retention` may be another one than before: states that are gone stay gone, the others go when it says
+        so.
 
         Raises LedgerError ledger.other_chain, ledger.no_genesis, state.*.
         """
@@ -95,7 +114,8 @@ class Ledger:
                 raise LedgerError(
                     "ledger.other_chain", "the data directory is of another chain", kept.hash, genesis.hash
                 )
-            return cls(database, kept, _load_tip(database, kept), executor or PyEvmExecutor(), on_step)
+            evm = executor or PyEvmExecutor()
+            return cls(database, kept, _load_tip(database, kept), evm, on_step, retention)
         except BaseException:
             database.close()
             raise
@@ -110,6 +130,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the database under it; snapshots still held raise from now on. May be called again."""
+        self._verification.close()
         self._database.close()
 
     # Reading
@@ -151,6 +172,22 @@ class Ledger:
         with self.snapshot() as snapshot:
             return self._admission.admit(raw, _around(snapshot, snapshot.tip.height + 1, now_ns))
 
+    def recheck(self, admitted: Admitted, now_ns: int) -> Admitted:
+        """`check` of what was admitted on an earlier tip; its signature is not verified again. Raises the
+        same.
+        """
+        with self.snapshot() as snapshot:
+            around = _around(snapshot, snapshot.tip.height + 1, now_ns)
+            return self._admission.admit_known(admitted.known, around)
+
+    def verify_ahead(self, raws: Sequence[bytes]) -> tuple[Known, ...]:
+        """Verify the signatures of many transactions in parallel threads, ahead of `check`.
+
+        Refuses nothing. What was found is remembered while the answer is held.
+        """
+        with self.snapshot() as snapshot:
+            return self._verification.verify_all(raws, snapshot.tip_view)
+
     def prepare(
         self, candidates: Iterable[Admitted], height: int, time_ns: int, max_bytes: int
     ) -> tuple[bytes, ...]:
@@ -172,6 +209,8 @@ class Ledger:
         if time_ns < tip.time_ns:
             raise BlockRejected("block.time", "the block's time is before the tip's", time_ns, tip.time_ns)
         with self.snapshot() as snapshot:
+            found = self._verification.verify_all(transactions, snapshot.tip_view)
+            self._admission.keep_judged(found)
             check_transactions(transactions, _around(snapshot, height, time_ns), self._admission)
 
     def finalize(self, block: DecidedBlock) -> FinalizedBlock:
@@ -187,6 +226,8 @@ class Ledger:
             )
         with self.snapshot() as snapshot:
             parent = Parent(snapshot.tip_view, tip.rules, _validators(tip.next_validators))
+            # Held while the block is gone through: what was found would be forgotten otherwise.
+            _found = self._verification.verify_all(block.transactions, snapshot.tip_view)
             return finalize_block(
                 parent, block, self._admission, self.executor, self.genesis.evm_chain_id, self.genesis.rules
             )
@@ -233,6 +274,9 @@ class Ledger:
         stored.add_tip(batch, next_tip)
         with self._writing:
             self._write(batch, next_tip)
+            if self._written_beside is not None:
+                self._written_beside |= finalized.change.nodes.keys()
+        self._admission.forget_judged()
         self._step(STEPS[3])
         for listener in tuple(self._listeners):
             listener(finalized)
@@ -256,6 +300,37 @@ class Ledger:
             stored.add_commit(batch, header.height - 1, encode_commit(last_commit))
         with self._writing:
             self._write(batch, self.tip)
+
+    # Giving up old states
+
+    @property
+    def history(self) -> History:
+        """Which states are held, as of now."""
+        with self._database.snapshot() as reads:
+            return load_history(reads)
+
+    def prune(self) -> bool:
+        """One bounded step of deleting what `retention` does not keep; False when there was nothing to do.
+
+        For one thread, beside the one that commits: it reads while blocks are executed and written, and holds
+        a commit up only for the write of a few hundred deletions, which is not synced. Pinned snapshots go on
+        reading what they have pinned. Raises LedgerError state.*.
+        """
+        with self._writing:
+            self._written_beside = set()
+        try:
+            with self._database.snapshot() as reads:
+                step = plan_step(reads, self.retention, self._pruning)
+            if step is None:
+                return False
+            with self._writing:
+                step.spare(self._written_beside)
+                self._database.write(step.batch, sync=False)
+            self._pruning = step.cursor
+            return True
+        finally:
+            with self._writing:
+                self._written_beside = None
 
     def _write(self, batch: Batch, tip: Tip) -> None:
         """Write, then publish what is written: with `_writing` held, so no older tip follows a newer one."""

@@ -15,6 +15,7 @@ from node.ledger.blocks import Tip
 from node.state import blocks, logs
 from node.state.blocks import BlockRecord, StoredReceipt, StoredValidator
 from node.state.database import Database
+from node.state.history import History, load_history
 from node.state.logs import LogPage, LogQuery
 from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import Position
@@ -31,6 +32,7 @@ class Pinned:
         self.tip = tip
         self.chain_id = chain_id
         self.flat = FlatView(self.reads, tip.app_hash)
+        self.history = load_history(self.reads)
         self._users = 1
         self._lock = threading.Lock()
 
@@ -87,6 +89,11 @@ class LedgerSnapshot:
         return self._pinned.tip.rules
 
     @property
+    def history(self) -> History:
+        """Which states can be read: those held when the tip was committed."""
+        return self._pinned.history
+
+    @property
     def tip_view(self) -> FlatView:
         """The state at the tip, as a view that a block can be built on."""
         return self._pinned.flat
@@ -94,12 +101,11 @@ class LedgerSnapshot:
     def state(self, height: int | None = None) -> StateView:
         """The state after the block of `height`; at the tip without a height.
 
-        Raises LedgerError ledger.unknown_height. Reading the view raises state.trie_node_missing for a height
-        whose state is not held any more.
+        Raises LedgerError ledger.unknown_height, state.pruned.
         """
         if height is None or height == self.tip.height:
             return self._pinned.flat
-        return TrieView(self._reads, self._record(height).state_root)
+        return TrieView(self._reads, self._held_root(height))
 
     def context(self, height: int | None = None) -> BlockContext:
         """What a call at `height` sees of the block. Raises LedgerError ledger.unknown_height."""
@@ -111,10 +117,11 @@ class LedgerSnapshot:
     def account_proof(
         self, address: Address, slots: Sequence[int], height: int | None = None
     ) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, ...], ...]]:
-        """Trie nodes, root first, of the account and of each slot. Raises LedgerError
-        ledger.unknown_height.
+        """Trie nodes, root first, of the account and of each slot.
+
+        Raises LedgerError ledger.unknown_height, state.pruned.
         """
-        root = self._record(self.tip.height if height is None else height).state_root
+        root = self._held_root(self.tip.height if height is None else height)
         proof = prove_account(self._reads, root, address, slots)
         return proof.nodes, tuple(slot.nodes for slot in proof.storage)
 
@@ -166,6 +173,17 @@ class LedgerSnapshot:
     def validators(self, height: int) -> tuple[StoredValidator, ...]:
         """Those who sign `height`, which may be up to two above the tip's."""
         return blocks.load_validators(self._reads, height)
+
+    def _held_root(self, height: int) -> bytes:
+        record = self._record(height)
+        if not self.history.holds(height):
+            raise LedgerError(
+                "state.pruned",
+                "this node does not hold the state at this height any more; ask an archive node",
+                height,
+                f"heights {self.history.described(self.tip.height)}",
+            )
+        return record.state_root
 
     def _record(self, height: int) -> BlockRecord:
         record = self.block(height) if height >= 0 else None

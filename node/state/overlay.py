@@ -36,6 +36,9 @@ View = TypeVar("View", bound=StateView, covariant=True)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+JOURNAL_PART: Final = 256
+"""Node keys in one row of the journal of stale nodes, at most."""
+
 _ABSENT: Final = object()
 
 
@@ -281,7 +284,7 @@ def add_state_change(batch: Batch, height: int, change: StateChange) -> None:
     """Add the rows of a sealed block: flat accounts and slots, codes, trie nodes, the journal of stale nodes.
 
     A node's row starts with `height`, so that pruning can tell a node that came back after it had become
-    stale.
+    stale. The journal comes in parts, because pruning works off one part in one write.
     """
     rows = batch.rows
     for address, account in change.accounts.items():
@@ -296,5 +299,5 @@ def add_state_change(batch: Batch, height: int, change: StateChange) -> None:
     birth = encode_height(height)
     for key, node in change.nodes.items():
         rows[NODES.prefix + key] = birth + node
-    if change.stale:
-        batch.put(STALE, height, change.stale)
+    for part, start in enumerate(range(0, len(change.stale), JOURNAL_PART)):
+        batch.put(STALE, (height, part), change.stale[start : start + JOURNAL_PART])

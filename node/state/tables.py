@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 from node.chain.errors import LedgerError
 from node.state.rows import decode_row, encode_row
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Version of the layout below. A database of another version is refused, never guessed at."""
 
 K = TypeVar("K")
@@ -104,6 +104,18 @@ def _decode_keys(raw: bytes) -> tuple[bytes, ...]:
     return tuple(_NODE_KEY(key) for key in decode_row(raw))
 
 
+def _encode_heights(heights: tuple[int, ...]) -> bytes:
+    return b"".join(map(encode_height, heights))
+
+
+def _decode_heights(raw: bytes) -> tuple[int, ...]:
+    if len(raw) < 16 or len(raw) % 8:
+        raise LedgerError(
+            "state.row_malformed", "a row of heights of a wrong length", len(raw), "two or more"
+        )
+    return tuple(int.from_bytes(raw[start : start + 8], "big") for start in range(0, len(raw), 8))
+
+
 def _encode_storage_key(key: tuple[bytes, int]) -> bytes:
     return key[0] + key[1].to_bytes(32, "big")
 
@@ -147,7 +159,7 @@ _EMPTY = _sized("value of an index row", 0)
 
 META: Final[Table[bytes, bytes]] = Table(
     "meta", b"m", "name (ASCII)", "by name: format = 4-byte big-endian version; genesis = genesis JSON; "
-    "tip = RLP Tip; seen_commit = 8-byte height || commit", "what there is one of",
+    "tip = RLP Tip; seen_commit = 8-byte height || commit; history = RLP History", "what there is one of",
     _same, _same, _same, _same,
 )  # fmt: skip
 ACCOUNTS: Final[Table[bytes, bytes]] = Table(
@@ -168,10 +180,16 @@ NODES: Final[Table[bytes, bytes]] = Table(
     "height(8) of the block that wrote it || node RLP", "Merkle-Patricia nodes of every height held",
     _same, _NODE_KEY, _same, _same,
 )  # fmt: skip
-STALE: Final[Table[int, tuple[bytes, ...]]] = Table(
-    "stale", b"j", "height(8)", "RLP list of node keys",
-    "nodes no longer part of the state after this height",
-    encode_height, decode_height, encode_row, _decode_keys,
+STALE: Final[Table[tuple[int, int], tuple[bytes, ...]]] = Table(
+    "stale", b"j", "height(8) || part(4)", "RLP list of at most 256 node keys",
+    "nodes no longer part of the state after this height; what pruning has yet to look at",
+    encode_place, decode_place, encode_row, _decode_keys,
+)  # fmt: skip
+HELD: Final[Table[bytes, tuple[int, ...]]] = Table(
+    "held", b"d", "node key, as in nodes",
+    "height(8) at which it left the state last || height(8) of each snapshot",
+    "nodes that left the state and are kept for snapshots",
+    _same, _NODE_KEY, _encode_heights, _decode_heights,
 )  # fmt: skip
 BLOCKS: Final[Table[int, bytes]] = Table(
     "blocks", b"b", "height(8)", "RLP BlockRecord", "summary of a block: hash, time, state root, totals",
@@ -233,7 +251,8 @@ LOGS_BY_ADDRESS_TOPIC: Final[Table[tuple[bytes, Position], bytes]] = Table(
 )  # fmt: skip
 
 TABLES: tuple[Table[object, object], ...] = (
-    META, ACCOUNTS, SLOTS, CODES, NODES, STALE, BLOCKS, HEADERS, COMMITS, VALIDATORS, TRANSACTIONS, RECEIPTS,
-    BLOCK_HASHES, TRANSACTION_HASHES, SENDERS, LOGS, LOGS_BY_ADDRESS, LOGS_BY_TOPIC, LOGS_BY_ADDRESS_TOPIC,
+    META, ACCOUNTS, SLOTS, CODES, NODES, STALE, HELD, BLOCKS, HEADERS, COMMITS, VALIDATORS, TRANSACTIONS,
+    RECEIPTS, BLOCK_HASHES, TRANSACTION_HASHES, SENDERS, LOGS, LOGS_BY_ADDRESS, LOGS_BY_TOPIC,
+    LOGS_BY_ADDRESS_TOPIC,
 )  # type: ignore[assignment]  # fmt: skip
 """All of them, in the order of `docs/STORAGE.md`."""

@@ -96,7 +96,7 @@ def test_what_the_stale_journal_names_can_be_deleted_below_a_height(
     with Database.create(copy) as pruned, database.snapshot() as snapshot:
         batch = Batch()
         batch.rows.update((NODES.key(key), row) for key, row in snapshot.scan(NODES))
-        for height, keys in snapshot.scan(STALE):
+        for (height, _), keys in snapshot.scan(STALE):
             if height > kept_from:
                 break
             for key in keys:

@@ -20,7 +20,7 @@ from node.state.database import Batch, Database
 from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import Overlay, add_state_change
 from node.state.snapshot import DatabaseSnapshot
-from node.state.tables import SLOTS, STALE
+from node.state.tables import SLOTS, STALE, encode_height
 from node.state.views import FlatView, StateView, TrieView, prove_account
 
 # Three of the five addresses and most slots share the first digits of their hashes, so that branches of
@@ -207,7 +207,8 @@ class OverlayMachine(RuleBasedStateMachine):
         assert set(change.stale) <= self.live
         self.live = (self.live - set(change.stale)) | change.nodes.keys()
         assert live_nodes(self.snapshot, self.root) == self.live
-        assert set(self.snapshot.get(STALE, self.height) or ()) == set(change.stale)
+        journal = self.snapshot.scan(STALE, prefix=encode_height(self.height))
+        assert [key for _, keys in journal for key in keys] == list(change.stale)
         flat_rows = dict(self.snapshot.scan(SLOTS))
         assert flat_rows == {
             (address, slot): value

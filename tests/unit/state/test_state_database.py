@@ -12,6 +12,7 @@ import plyvel
 import pytest
 
 from node.chain.errors import LedgerError
+from node.state import tables
 from node.state.database import STEPS, Batch, Database
 from node.state.tables import ACCOUNTS, BLOCKS, META, TRANSACTIONS, encode_height, encode_place
 
@@ -88,10 +89,10 @@ class TestOpening:
     def test_another_format_version_is_refused(self, tmp_path: Path) -> None:
         path = filled(tmp_path / "ledger")
         raw = plyvel.DB(str(path))
-        raw.put(META.key(b"format"), (2).to_bytes(4, "big"))
+        raw.put(META.key(b"format"), (tables.FORMAT_VERSION + 1).to_bytes(4, "big"))
         raw.close()
         error = refused(path, "state.format")
-        assert (error.got, error.expected) == (2, 1)
+        assert (error.got, error.expected) == (tables.FORMAT_VERSION + 1, tables.FORMAT_VERSION)
 
     def test_a_leveldb_that_is_no_ledger_is_refused(self, tmp_path: Path) -> None:
         plyvel.DB(str(tmp_path / "other"), create_if_missing=True).close()
