@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the optional parts of the tests where this machine allows it: Chromium with a Chinese font, the npm packages of
-# the contracts and client tests, the cometbft binary. What cannot be had is named; its tests then skip (in CI they fail).
+# Installs the optional parts of the tests where this machine allows it: Chromium with a Chinese font, a C
+# compiler for the crash harness, the npm packages of the contracts and client tests, the cometbft binary. What cannot be had is named; its tests then skip (in CI they fail).
 set -u
 cd "$(dirname "$0")/.."
 missing() { echo "optional part missing: $1 ($2)"; }
@@ -11,6 +11,15 @@ if ! command -v chromium >/dev/null || ! fc-list 2>/dev/null | grep -qi wqy; the
       || missing Chromium "apt-get install chromium fonts-wqy-microhei"
   else
     missing Chromium "apt-get install chromium fonts-wqy-microhei"
+  fi
+fi
+
+if ! command -v cc >/dev/null; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev) >/dev/null 2>&1 \
+      || missing "C compiler" "apt-get install gcc libc6-dev"
+  else
+    missing "C compiler" "apt-get install gcc libc6-dev"
   fi
 fi
 

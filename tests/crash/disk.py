@@ -1,8 +1,8 @@
 """What a disk may hold after a crash: a model of a file system between two syncs.
 
-A file's bytes and a directory's names each have a part that is on the disk for certain (what was there at
-the last sync of that file, of that directory) and changes since then, in order. A killed process leaves all of
-it; a power cut leaves the certain part and any of the changes that the model below allows:
+Of a file's bytes and a directory's names a part is on the disk for certain: what was there at the last sync
+of that file, of that directory. The changes since then wait in order. A killed process leaves all of them; a
+power cut leaves any that this allows:
 
 - names: the changes of one directory reach the disk in their order, so a prefix of them is there (the file
   systems in use journal their directories);

@@ -60,17 +60,20 @@ class Driver:
 
 
 def add_block(chain: Chain, transactions: int) -> None:
-    """A block that changes, adds and takes away: new holders, old holders, a row back to zero."""
+    """A block that changes, adds and takes away: new holders, old holders, a row back to zero.
+
+    The signatures are those of schemes without chance, so the same blocks come again.
+    """
     height = chain.ledger.tip.height + 1
     nonce = chain.nonce(chain.clerk)
     holder = height.to_bytes(2, "big") * 10
-    calls = [mint(holder, height), transfer(b"\x77" * 20, 1), mint(chain.judge.address, 1)]
+    calls = [mint(holder, height), transfer(b"\x77" * 20, 1), mint(chain.service.address, 1)]
     raws = [
         chain.sign(chain.clerk, [*calls, mint((height * 64 + n).to_bytes(20, "big"), 5)], nonce=nonce + n)
         for n in range(transactions)
     ]
     if height > 1:
-        raws.append(chain.sign(chain.judge, [transfer(b"\x99" * 20, chain.balance(chain.judge.address))]))
+        raws.append(chain.sign(chain.service, [transfer(b"\x99" * 20, chain.balance(chain.service.address))]))
     chain.add_block([*raws, b"junk %d" % height])
 
 

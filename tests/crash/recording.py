@@ -49,7 +49,6 @@ class Call:
 class Recording:
     calls: tuple[Call, ...]
     directory: Path  # as the scenario left it
-    output: str
 
 
 def build_recorder(directory: Path) -> Path:
@@ -67,28 +66,26 @@ def build_recorder(directory: Path) -> Path:
 
 
 def run_recorded(
-    recorder: Path, directory: Path, *arguments: str, recorded: bool = True
-) -> subprocess.CompletedProcess[str]:
-    """`python -m tests.crash.driver ARGUMENTS` with the recorder preloaded on `directory`."""
+    recorder: Path, directory: Path, module: str, *arguments: str, trace: Path | None = None
+) -> str:
+    """The output of `python -m MODULE ARGUMENTS` with the recorder preloaded on `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"LD_PRELOAD": str(recorder), "RECORD_ROOT": str(directory)}
-    if recorded:
-        environment["RECORD_TRACE"] = str(trace_of(directory))
-    command = [sys.executable, "-m", "tests.crash.driver", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+    if trace is not None:
+        environment["RECORD_TRACE"] = str(trace)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def record(recorder: Path, directory: Path, scenario: str) -> Recording:
     """Run a scenario of `tests.crash.driver` below `directory` and read what it did."""
-    done = run_recorded(recorder, directory, scenario, str(directory))
-    assert done.returncode == 0, done.stderr
-    return Recording(tuple(read_trace(trace_of(directory))), directory, done.stdout)
-
-
-def trace_of(directory: Path) -> Path:
-    return directory.with_name(directory.name + ".trace")
+    trace = directory.with_name(directory.name + ".trace")
+    run_recorded(recorder, directory, "tests.crash.driver", scenario, str(directory), trace=trace)
+    return Recording(tuple(read_trace(trace)), directory)
 
 
 def read_trace(path: Path) -> list[Call]:

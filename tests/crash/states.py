@@ -65,10 +65,10 @@ class Expected:
         return self.blocks[height].app_hash if height else self.genesis_app_hash
 
 
-def load_expected(recording: Recording) -> Expected:
-    """From the directory that the run left when nothing had crashed."""
+def load_expected(path: Path) -> Expected:
+    """From the ledger that a run left in which nothing crashed."""
     blocks: dict[int, Made] = {}
-    with Ledger.open(recording.directory / LEDGER) as ledger, ledger.snapshot() as snapshot:
+    with Ledger.open(path) as ledger, ledger.snapshot() as snapshot:
         last_commit = EMPTY_COMMIT
         for height in range(1, ledger.tip.height + 1):
             record = snapshot.block(height)
@@ -124,29 +124,31 @@ def put_on_disk(state: CrashState, scratch: Path) -> Path:
     return directory / LEDGER
 
 
-def require_sound(state: CrashState, expected: Expected, path: Path, *, whole: bool = False) -> int:
-    """Restart on the state, which lies at `path`; returns the height found. With `whole` everything is
-    checked in the end.
+def require_sound(
+    path: Path, expected: Expected, name: str, *, acknowledged: int, begun: int, whole: bool = False
+) -> int:
+    """Restart on the ledger at `path`; returns the height found. With `whole` everything is checked in the
+    end.
 
     The ledger opens with every acknowledged block, its tip is a block of the run, and the block after it
-    gives what it gave then.
+    gives what it gave then. `name` tells in a failure which state it was.
     """
     try:
         ledger = Ledger.open(path, expected.genesis)
     except LedgerError as error:
-        if state.acknowledged >= 0 or error.code not in BETWEEN_NO_BLOCKS:
-            raise AssertionError(f"{state.name}: {error}") from error
+        if acknowledged >= 0 or error.code not in BETWEEN_NO_BLOCKS:
+            raise AssertionError(f"{name}: {error}") from error
         ledger = Ledger.create(path, expected.genesis)
     with ledger:
         found = ledger.tip.height
-        assert state.acknowledged <= found <= state.begun, f"{state.name}: height {found}"
-        assert ledger.tip.app_hash == expected.app_hash(found), state.name
+        assert acknowledged <= found <= begun, f"{name}: height {found}"
+        assert ledger.tip.app_hash == expected.app_hash(found), name
         made = expected.blocks.get(found + 1)
         if made is not None:
             finalized = ledger.finalize(made.block)
-            assert finalized.app_hash == made.app_hash, state.name
+            assert finalized.app_hash == made.app_hash, name
             ledger.commit(finalized, made.header, made.commit, made.last_commit)
     if whole:
         report = check_ledger(path, expected.genesis)
-        assert report.ok, f"{state.name}: {report.findings}"
+        assert report.ok, f"{name}: {report.findings}"
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.disk import Disk, Dropped, Killed
+from tests.crash.driver import LEDGER
 from tests.crash.recording import Kind, Recording
 from tests.crash.states import crash_states, load_expected, put_on_disk, require_sound
 
@@ -25,10 +26,17 @@ SEEDS = 3
 
 def go_through(recording: Recording, scratch: Path, seed: int, step: int, first: int) -> int:
     """The number of states restarted on, with journalled names."""
-    expected = load_expected(recording)
+    expected = load_expected(recording.directory / LEDGER)
     count = 0
     for count, state in enumerate(crash_states(recording, seed, step=step, first=first), start=1):
-        require_sound(state, expected, put_on_disk(state, scratch), whole=count % WHOLE == 0)
+        require_sound(
+            put_on_disk(state, scratch),
+            expected,
+            f"seed {seed}, {state.name}",
+            acknowledged=state.acknowledged,
+            begun=state.begun,
+            whole=count % WHOLE == 0,
+        )
     return count
 
 
