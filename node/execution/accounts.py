@@ -1,7 +1,8 @@
 """py-evm's account database over a block's `Overlay`.
 
 One `AccountDatabase` lives for one transaction. Everything that a reverted frame must undo is in the
-overlay's own journal: accounts, storage, warm addresses and slots (EIP-2929), transient storage (EIP-1153).
+overlay's own journal: accounts, storage, warm addresses and slots (EIP-2929), transient storage (EIP-1153),
+logs, and which accounts are to be destroyed.
 What belongs to the transaction as a whole (original values of EIP-2200, which accounts it wrote) is kept here
 and needs no undoing.
 
@@ -14,6 +15,7 @@ from typing import Any
 
 from eth.abc import AccountDatabaseAPI
 
+from node.chain.receipt import Log
 from node.state.account import EMPTY_ACCOUNT, EMPTY_CODE_HASH, Account
 from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import Overlay
@@ -24,12 +26,14 @@ StorageKey = tuple[bytes, int]
 class AccountDatabase(AccountDatabaseAPI):  # type: ignore[misc]
     """Addresses are 20 bytes, slots and values unsigned 256-bit integers."""
 
-    __slots__ = ("_originals", "_overlay", "_transient", "_warm", "_written")
+    __slots__ = ("_destroyed", "_logs", "_originals", "_overlay", "_transient", "_warm", "_written")
 
     def __init__(self, overlay: Overlay[Any]) -> None:
         self._overlay = overlay
         self._warm: dict[bytes | StorageKey, None] = {}
         self._transient: dict[StorageKey, bytes] = {}
+        self._logs: dict[int, Log] = {}
+        self._destroyed: dict[bytes, None] = {}
         self._originals: dict[StorageKey, int] = {}
         self._written: dict[bytes, None] = {}
 
@@ -128,6 +132,27 @@ class AccountDatabase(AccountDatabaseAPI):  # type: ignore[misc]
         key = (address, slot)
         self._overlay.remember(self._transient, key)
         self._transient[key] = value
+
+    # Logs and destroyed accounts, by insertion
+
+    @property
+    def logs(self) -> tuple[Log, ...]:
+        return tuple(self._logs.values())
+
+    def add_log(self, log: Log) -> None:
+        number = len(self._logs)
+        self._overlay.remember(self._logs, number)
+        self._logs[number] = log
+
+    def destroy(self, address: bytes) -> None:
+        """Have `delete_destroyed` remove the account."""
+        self._overlay.remember(self._destroyed, address)
+        self._destroyed[address] = None
+
+    def delete_destroyed(self) -> None:
+        """EIP-6780: at the end of the transaction."""
+        for address in self._destroyed:
+            self.delete_account(address)
 
     # EIP-2929
 

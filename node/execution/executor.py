@@ -8,7 +8,7 @@ refunds pooled and capped at a fifth (EIP-3529), contracts destroyed in their ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -22,9 +22,12 @@ from node.chain.errors import ShelianError
 from node.chain.receipt import Log
 from node.chain.rules import COINBASE, Rules
 from node.chain.transaction import AccessList, Address, Call, ImiTransaction, Transaction
+from node.execution import work
 from node.execution.accounts import AccountDatabase
-from node.execution.fork import State, Stopped
+from node.execution.fork import State
 from node.execution.gas import intrinsic_gas
+from node.execution.interpreter import FastState
+from node.execution.work import WORK_PER_GAS, OutOfWork, Stopped, WorkMeter
 from node.state.overlay import Overlay
 from node.state.views import StateView
 
@@ -53,7 +56,8 @@ class Execution:
     `output` is the return data of the last call, or the data of the revert; `created` the new contract's
     address;
     `failed_call` the index of the call that failed; `error` says why it failed, in the EVM's words;
-    `refund` is the gas given back, already taken off `gas_used`.
+    `refund` is the gas given back, already taken off `gas_used`; `work` what was done, in units of
+    `node.execution.work`.
     """
 
     success: bool
@@ -64,13 +68,15 @@ class Execution:
     failed_call: int | None = None
     error: str = ""
     refund: int = 0
+    work: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A call that changes nothing: `calls` in order, all or none, or `initcode` as a contract creation.
+    """`calls` in order, all or none, or `initcode` as a contract creation.
 
-    `intrinsic_gas` is taken off `gas` first, as it would be of the transaction.
+    `intrinsic_gas` is taken off `gas` first, as it would be of the transaction. Work is limited by the gas
+    that is left then, unless `work_limited` is False: the calls of the genesis.
     """
 
     sender: Address
@@ -79,6 +85,12 @@ class CallRequest:
     initcode: bytes | None = None
     access_list: AccessList = ()
     intrinsic_gas: int = 0
+    work_limited: bool = True
+
+    @property
+    def work_limit(self) -> int | None:
+        """Units of work; None: as much as it likes."""
+        return WORK_PER_GAS * max(self.gas - self.intrinsic_gas, 0) if self.work_limited else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class CallLimit:
-    """When to give a call up: asked every few hundred opcodes."""
+    """When to give a call up: asked about every 0.1 ms."""
 
     should_stop: Callable[[], bool]
 
@@ -136,7 +148,7 @@ class PyEvmExecutor:
         return self.apply(overlay, context, request)
 
     def apply(self, overlay: Overlay[Any], context: BlockContext, request: CallRequest) -> Execution:
-        execution = _run_total(State(AccountDatabase(overlay), _execution_context(context)), request)
+        execution = _run_total(_state(overlay, context, request), request)
         overlay.settle()
         return execution
 
@@ -145,22 +157,26 @@ class PyEvmExecutor:
     ) -> Execution:
         """See `Executor`. Raises ShelianError call.stopped when the limit says so."""
         should_stop = limit.should_stop if limit else None
-        state = State(AccountDatabase(Overlay(view)), _execution_context(context), should_stop)
         try:
-            return _run_total(state, request)
+            return _run_total(_state(Overlay(view), context, request, should_stop), request)
         except Stopped:
             raise ShelianError("call.stopped", "the call took too long and was stopped") from None
 
     def estimate(
         self, view: StateView, context: BlockContext, request: CallRequest, limit: CallLimit | None = None
     ) -> Estimate:
-        """See `Executor`. An exact binary search. Raises ShelianError call.stopped."""
-
+        """See `Executor`. A binary search, of at most two runs more than `request.gas` has bits; exact unless
+        less gas is enough where more is not. Raises ShelianError call.stopped.
+        """
         widest = self.call(view, context, request, limit)
         if not widest.success:
             return Estimate(None, widest)
-        # It cannot do with less than it used before the refund, and mostly does with exactly that.
-        fails, succeeds, best = widest.gas_used + widest.refund - 1, request.gas, widest
+        # It cannot do with less than it used before the refund or than allows its work, and mostly does with
+        # exactly that.
+        least = widest.gas_used + widest.refund
+        if request.work_limited:
+            least = max(least, request.intrinsic_gas + -(-widest.work // WORK_PER_GAS))
+        fails, succeeds, best = least - 1, request.gas, widest
         guess = fails + 1
         while succeeds - fails > 1:
             execution = self.call(view, context, replace(request, gas=guess), limit)
@@ -170,6 +186,16 @@ class PyEvmExecutor:
                 fails = guess
             guess = (fails + succeeds) // 2
         return Estimate(succeeds, best)
+
+
+def _state(
+    overlay: Overlay[Any],
+    context: BlockContext,
+    request: CallRequest,
+    should_stop: Callable[[], bool] | None = None,
+) -> State:
+    meter = WorkMeter(request.work_limit, should_stop)
+    return FastState(AccountDatabase(overlay), _execution_context(context), meter)
 
 
 def _run_total(state: State, request: CallRequest) -> Execution:
@@ -188,7 +214,12 @@ def _run_total(state: State, request: CallRequest) -> Execution:
     except Exception as error:
         accounts.discard(checkpoint)
         accounts.increment_nonce(request.sender)
-        return Execution(False, request.gas, (), b"", None, None, f"{type(error).__name__}: {error}")
+        return _failure(state, request, None, f"{type(error).__name__}: {error}")
+
+
+def _failure(state: State, request: CallRequest, failed_call: int | None, error: str) -> Execution:
+    """A transaction that took all of its gas."""
+    return Execution(False, request.gas, (), b"", None, failed_call, error, 0, state.work.done)
 
 
 def _execution_context(context: BlockContext) -> ExecutionContext:
@@ -215,34 +246,45 @@ def run(state: State, request: CallRequest, value: int = 0, gas_price: int = 0) 
     accounts: AccountDatabase = state._account_db
     sender = request.sender
     if request.gas < request.intrinsic_gas:
-        return Execution(False, request.gas, (), b"", None, None, "out of gas: intrinsic gas")
+        return _failure(state, request, None, "out of gas: intrinsic gas")
     nonce = accounts.get_nonce(sender)
     accounts.set_nonce(sender, nonce + 1)
     created = None if request.initcode is None else _contract_address(sender, nonce)
     _warm_up(accounts, request, created, state.coinbase)
     transaction = state.transaction_context_class(gas_price=gas_price, origin=sender)
     checkpoint = accounts.record()
-    gas = request.gas - request.intrinsic_gas
-    frames: list[Any] = []
-    for message in _messages(accounts, request, created):
-        message.gas = gas
-        message.value = value
-        frame = _apply(state, message, transaction)
-        frames.append(frame)
-        gas = frame.get_gas_remaining()
-        if frame.is_error:
-            accounts.discard(checkpoint)
-            return Execution(
-                False, request.gas - gas, (), frame.output, None, len(frames) - 1, _reason(frame.error)
-            )
+    gas, refund, index, output = request.gas - request.intrinsic_gas, 0, 0, b""
+    try:
+        for index, message in enumerate(_messages(accounts, request, created)):
+            if index:  # the intrinsic gas pays for the first
+                state.work.charge(work.FURTHER_CALL)
+            message.gas = gas
+            message.value = value
+            frame = _apply(state, message, transaction)
+            gas, output = frame.get_gas_remaining(), frame.output
+            if frame.is_error:
+                accounts.discard(checkpoint)
+                return Execution(
+                    False,
+                    request.gas - gas,
+                    (),
+                    output,
+                    None,
+                    index,
+                    _reason(frame.error),
+                    0,
+                    state.work.done,
+                )
+            refund += frame.get_gas_refund()
+    except OutOfWork:
+        accounts.discard(checkpoint)
+        limit = f"more than {request.work_limit} units for {request.gas} gas"
+        return _failure(state, request, index, f"out of work: {limit}")
     used = request.gas - gas
-    refund = min(sum(frame.get_gas_refund() for frame in frames), used // REFUND_QUOTIENT)
-    for frame in frames:
-        for address in frame.get_accounts_for_deletion():
-            accounts.delete_account(address)
+    refund = min(refund, used // REFUND_QUOTIENT)
+    accounts.delete_destroyed()
     accounts.clear_empty_accounts()
-    logs = tuple(_logs(frames))
-    return Execution(True, used - refund, logs, frames[-1].output, created, refund=refund)
+    return Execution(True, used - refund, accounts.logs, output, created, refund=refund, work=state.work.done)
 
 
 def _messages(accounts: AccountDatabase, request: CallRequest, created: Address | None) -> Iterable[Message]:
@@ -295,12 +337,6 @@ def _warm_up(
 
 def _contract_address(sender: Address, nonce: int) -> Address:
     return keccak256(rlp_encode_list((rlp_encode_bytes(sender), rlp_encode_integer(nonce))))[12:]
-
-
-def _logs(frames: Sequence[Any]) -> Iterable[Log]:
-    for frame in frames:
-        for address, topics, data in frame.get_log_entries():
-            yield Log(address, tuple(topic.to_bytes(32, "big") for topic in topics), data)
 
 
 def _reason(error: VMError) -> str:

@@ -3,52 +3,41 @@
 Differences from Ethereum's Cancun, all by design:
 - no money: gas price, base fee and tip are 0, so fees are never bought, refunded or paid;
 - BLOCKHASH is 0 (a state-synced node has no old hashes); no system contracts (EIP-4788, EIP-2935);
-- the bn128 (0x06, 0x07, 0x08) and point-evaluation (0x0a) precompiles are off: their gas is far below their
-  cost in time here. A call to them is a call to an empty account.
+- some precompiles are off (`node.execution.precompiles`);
+- work is counted and limited beside gas (`node.execution.work`).
 
-Differences from stock py-evm, all towards Ethereum or towards bounded work:
+Differences from stock py-evm, all towards Ethereum or towards bounded time and memory:
 - a contract is not created over existing storage (EIP-7610);
 - modexp with an empty base follows EIP-198 (0 ** 0 == 1);
-- jump destinations are scanned once, forwards, and shared by all frames of one code (py-evm recurses
-  backwards);
+- jump destinations are scanned once, forwards (py-evm recurses backwards);
 - one set of contracts made in the transaction, shared by all calls of a batch (EIP-6780);
-- the initcode word gas (EIP-3860) of a creating transaction is part of its intrinsic gas.
+- the initcode word gas (EIP-3860) of a creating transaction is part of its intrinsic gas;
+- logs, refunds and destroyed accounts are kept as the transaction goes (py-evm gathers them from all frames
+  at the end, so it keeps every frame, and sorts the logs once for each level of calls).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
-from eth.exceptions import Halt, OutOfGas
-from eth.precompiles.modexp import extract_lengths
+from eth.exceptions import OutOfGas
 from eth.vm import mnemonics, opcode_values
 from eth.vm.code_stream import CodeStream
-from eth.vm.computation import NO_RESULT
 from eth.vm.execution_context import ExecutionContext
-from eth.vm.forks.berlin.computation import _compute_modexp_gas_fee_eip_2565
 from eth.vm.forks.byzantium.opcodes import ensure_no_static
-from eth.vm.forks.cancun.computation import CANCUN_PRECOMPILES, CancunComputation
+from eth.vm.forks.cancun.computation import CancunComputation
 from eth.vm.forks.cancun.logic import selfdestruct_eip6780
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 from eth.vm.forks.cancun.state import CancunState
 from eth.vm.forks.tangerine_whistle.constants import GAS_SELFDESTRUCT_EIP150
 from eth.vm.gas_meter import GasMeter
-from eth.vm.logic.invalid import InvalidOpcode
 from eth.vm.opcode import as_opcode
 
+from node.chain.receipt import Log
 from node.execution.accounts import AccountDatabase
-
-MODEXP: Final = (5).to_bytes(20, "big")
-PRECOMPILES_OFF: Final = frozenset(number.to_bytes(20, "big") for number in (6, 7, 8, 10))
-
-OPCODES_BETWEEN_CHECKS: Final = 256
-"""How many opcodes of one frame run between two questions whether to go on (0.1 ms)."""
-
-
-class Stopped(Exception):
-    """A call was told to stop. Not an EVM error: it leaves through every frame."""
+from node.execution.precompiles import PRECOMPILES
+from node.execution.precompiles import PRECOMPILES_OFF as PRECOMPILES_OFF
+from node.execution.work import WorkMeter
 
 
 class _GasMeter(GasMeter):  # type: ignore[misc]
@@ -72,7 +61,7 @@ class _GasMeter(GasMeter):  # type: ignore[misc]
         self.gas_refunded += amount
 
 
-class _JumpDestinations:
+class JumpDestinations:
     """Positions of JUMPDEST that are not PUSH data, found by one scan that goes as far as it was asked."""
 
     __slots__ = ("_code", "_scanned", "_valid")
@@ -100,11 +89,6 @@ class _JumpDestinations:
         self._scanned = max(at, self._scanned)
 
 
-@lru_cache(maxsize=256)
-def _jump_destinations(code: bytes) -> _JumpDestinations:
-    return _JumpDestinations(code)
-
-
 class _Code(CodeStream):  # type: ignore[misc]
     """py-evm's code stream; the jump destinations are found on the first jump."""
 
@@ -112,32 +96,13 @@ class _Code(CodeStream):  # type: ignore[misc]
 
     def __init__(self, code: bytes) -> None:
         super().__init__(code)
-        self._destinations: _JumpDestinations | None = None
+        self._destinations: JumpDestinations | None = None
 
     def is_valid_opcode(self, position: int) -> bool:
         # Asked only about positions that hold a JUMPDEST byte.
         if self._destinations is None:
-            self._destinations = _jump_destinations(self._raw_code_bytes)
+            self._destinations = JumpDestinations(self._raw_code_bytes)
         return position in self._destinations
-
-
-def _modexp(computation: Any) -> Any:
-    """EIP-198 with the gas of EIP-2565."""
-    data = computation.msg.data_as_bytes
-    computation.consume_gas(_compute_modexp_gas_fee_eip_2565(data), reason="MODEXP Precompile")
-    base_length, exponent_length, modulus_length = extract_lengths(data)
-    if modulus_length == 0:
-        return computation
-
-    def number(start: int, length: int) -> int:
-        return int.from_bytes(data[start : start + length].ljust(length, b"\0"), "big")
-
-    modulus = number(96 + base_length + exponent_length, modulus_length)
-    result = 0
-    if modulus:
-        result = pow(number(96, base_length), number(96 + base_length, exponent_length), modulus)
-    computation.output = result.to_bytes(modulus_length, "big")
-    return computation
 
 
 def _opcode_table() -> dict[int, Any]:
@@ -150,86 +115,83 @@ def _opcode_table() -> dict[int, Any]:
     return {**CANCUN_OPCODES, opcode_values.SELFDESTRUCT: selfdestruct}
 
 
-def _precompile_table() -> dict[bytes, Any]:
-    kept = {address: run for address, run in CANCUN_PRECOMPILES.items() if address not in PRECOMPILES_OFF}
-    return {**kept, MODEXP: _modexp}
+class _Created(set[bytes]):
+    """Addresses; py-evm appends to it."""
+
+    append = set.add
 
 
 class Computation(CancunComputation):  # type: ignore[misc]
-    """One frame. Replaceable as a whole (`State.computation_class`) by a faster one that computes the
-    same.
+    """One frame as py-evm runs it: its own loop, over this fork's tables. Nodes run `interpreter.FastState`,
+    which is held to computing the same.
     """
 
     opcodes = _opcode_table()
-    _precompiles = _precompile_table()
+    _precompiles = PRECOMPILES
 
     def __init__(self, state: Any, message: Any, transaction_context: Any) -> None:
         super().__init__(state, message, transaction_context)
         self.code = _Code(message.code)
-        self.contracts_created = state.contracts_created
 
     def _configure_gas_meter(self) -> GasMeter:
         return _GasMeter(self.msg.gas)
 
     @classmethod
-    def apply_computation(
-        cls, state: Any, message: Any, transaction_context: Any, parent_computation: Any = None
-    ) -> Any:
-        with cls(state, message, transaction_context) as computation:
-            if message.is_create:
-                computation.contracts_created.add(message.storage_address)
-            precompile = cls._precompiles.get(message.code_address, NO_RESULT)
-            if precompile is not NO_RESULT:
-                precompile(computation)
-                return computation
-            opcodes = cls.opcodes
-            should_stop = state.should_stop
-            if should_stop is None:
-                for opcode in computation.code:
-                    try:
-                        operation = opcodes[opcode]
-                    except KeyError:
-                        operation = InvalidOpcode(opcode)
-                    try:
-                        operation(computation)
-                    except Halt:
-                        break
-            else:
-                _run_watched(computation, opcodes, should_stop)
-        return computation
+    def consume_initcode_gas_cost(cls, computation: Any) -> None:
+        """Nothing: part of the intrinsic gas."""
 
+    @property
+    def contracts_created(self) -> _Created:
+        return self.state.contracts_created  # type: ignore[no-any-return]
 
-def _run_watched(computation: Any, opcodes: dict[int, Any], should_stop: Callable[[], bool]) -> None:
-    until_check = 0  # a frame asks before its first opcode, so that many small frames are stopped too
-    for opcode in computation.code:
-        if until_check == 0:
-            if should_stop():
-                raise Stopped
-            until_check = OPCODES_BETWEEN_CHECKS
-        until_check -= 1
-        operation = opcodes.get(opcode) or InvalidOpcode(opcode)
-        try:
-            operation(computation)
-        except Halt:
-            break
+    @contracts_created.setter
+    def contracts_created(self, value: object) -> None:
+        """Nothing: py-evm passes a list from frame to frame; the transaction has one."""
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
+        suppressed: bool | None = super().__exit__(exc_type, exc_value, traceback)
+        if self._error is not None:
+            # A traceback holds this frame, and this frame the error: its memory would stay for the collector.
+            self._error.__traceback__ = None
+        return suppressed
+
+    def add_log_entry(self, account: bytes, topics: tuple[int, ...], data: bytes) -> None:
+        encoded = tuple(topic.to_bytes(32, "big") for topic in topics)
+        self.state.add_log(Log(account, encoded, data))
+
+    def register_account_for_deletion(self, beneficiary: bytes) -> None:
+        self.state.destroy(self.msg.storage_address)
+
+    def add_child_computation(self, child_computation: Any) -> None:
+        super().add_child_computation(child_computation)
+        self.children.clear()
+        if child_computation.is_success:
+            self._gas_meter.refund_gas(child_computation.get_gas_refund())
+
+    def get_gas_refund(self) -> int:
+        """Of this frame and those below that succeeded; 0 if it failed."""
+        return 0 if self.is_error else self._gas_meter.gas_refunded
 
 
 class State(CancunState):  # type: ignore[misc]
-    """py-evm's state over the accounts of one transaction."""
+    """py-evm's state over the accounts of one transaction.
+
+    `computation_class` is what runs a frame, and the only thing that knows how: another way to run code (a
+    compiler of EVM code to Python, say) is another class there, held to the same results, the same gas and
+    the same work.
+    """
 
     computation_class = Computation
     account_db_class = AccountDatabase
 
     def __init__(
-        self,
-        accounts: AccountDatabase,
-        context: ExecutionContext,
-        should_stop: Callable[[], bool] | None = None,
+        self, accounts: AccountDatabase, context: ExecutionContext, work: WorkMeter | None = None
     ) -> None:
+        """`work` None: unlimited."""
         self._account_db = accounts
         self.execution_context = context
-        self.should_stop = should_stop
-        self.contracts_created: set[bytes] = set()
+        self.work = work or WorkMeter()
+        self.contracts_created = _Created()
 
     def snapshot(self) -> int:
         return self._account_db.record()
@@ -239,6 +201,13 @@ class State(CancunState):  # type: ignore[misc]
 
     def commit(self, snapshot: int) -> None:
         self._account_db.commit(snapshot)
+
+    def add_log(self, log: Log) -> None:
+        self._account_db.add_log(log)
+
+    def destroy(self, address: bytes) -> None:
+        """Have the account removed at the end of the transaction."""
+        self._account_db.destroy(address)
 
     def get_transient_storage(self, address: bytes, slot: int) -> bytes:
         return self._account_db.get_transient(address, slot)

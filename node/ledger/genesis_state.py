@@ -46,7 +46,7 @@ def build_genesis_state(genesis: Genesis, empty: BaseView, executor: Executor) -
     seconds = genesis.genesis_time_ns // 1_000_000_000
     context = BlockContext(0, seconds, genesis.rules.block_gas, genesis.evm_chain_id)
     for index, call in enumerate(genesis.calls):
-        request = CallRequest(SYSTEM, (Call(call.to, call.data),), CALL_GAS)
+        request = CallRequest(SYSTEM, (Call(call.to, call.data),), CALL_GAS, work_limited=False)
         execution = executor.apply(overlay, context, request)
         if not execution.success:
             raise GenesisError(

@@ -12,8 +12,8 @@ from node.chain.errors import LedgerError, ShelianError
 from node.chain.rules import FIRST_RULES
 from node.chain.transaction import Call
 from node.execution import BlockContext, CallLimit, CallRequest, Execution, PyEvmExecutor
-from node.execution.fork import Computation
 from node.execution.gas import ethereum_intrinsic_gas
+from node.execution.interpreter import FastComputation
 from node.state.account import EMPTY_ACCOUNT, EMPTY_CODE_HASH, Account
 from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import Overlay
@@ -263,7 +263,7 @@ def test_an_error_of_the_evm_itself_ends_the_transaction_and_not_the_node(
         def operation(computation: object) -> None:
             raise error
 
-        monkeypatch.setitem(Computation.opcodes, 0x54, operation)
+        monkeypatch.setitem(FastComputation.operations, 0x54, operation)
 
     overlay = world(c1="60015f555f5400")
     breaks(ValueError("a bug"))
