@@ -28,6 +28,7 @@ _BACKUP_ELIGIBLE: Final = 0x08
 _BACKED_UP: Final = 0x10
 _ATTESTED_DATA: Final = 0x40
 _EXTENSION_DATA: Final = 0x80
+_VERIFIED_MEMBERS: Final = (b'"type"', b'"challenge"', b'"origin"', b'"crossOrigin"')
 _ORIGIN_ALPHABET: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789:/.-_[]")
 
 
@@ -130,9 +131,19 @@ def _origin_of(client_data: bytes, signing_hash: bytes) -> bytes:
         raise SignatureRefused("signature.client_data", "client data does not end as it should")
     if b"topOrigin" in tail:
         raise SignatureRefused("signature.client_data", "client data names a top origin")
+    # A member that stands twice, or whose name hides behind escapes, would read otherwise in a JSON parser.
+    if b"\\" in tail or any(name in tail for name in _VERIFIED_MEMBERS):
+        raise SignatureRefused("signature.client_data", "what was verified could be read otherwise")
     return origin
 
 
 SCHEME: Final = Scheme(
-    WEBAUTHN_ES256, "webauthn-es256", 64, check_p256_key, decode_assertion, _verify_webauthn
+    WEBAUTHN_ES256,
+    "webauthn-es256",
+    64,
+    # A list of three byte strings: heads of 3 bytes for the list and for the long strings, of 2 for r || s.
+    3 + (3 + 37 + MAX_EXTENSION_BYTES) + (3 + MAX_CLIENT_DATA_BYTES) + (2 + 64),
+    check_p256_key,
+    decode_assertion,
+    _verify_webauthn,
 )
