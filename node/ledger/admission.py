@@ -19,12 +19,23 @@ What is checked, in this order, each with its own code:
 
 The state read is whatever view is given: the tip for `check`, the parent state for `process`, the state as
 the block has changed it so far for `finalize`.
+
+A signature is verified **once**. What was found about a transaction is a `Known`, and lives while somebody
+holds it: the pool while the transaction waits (`Admitted.known`), a submission or a block while it is looked
+at, the last proposals that were judged. Whoever comes with the same bytes meanwhile finds it. It is verified
+again only where its credential has come under another relying party (another rp id or origin to hold), and
+after nobody held it any more.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from node.chain.encoding import keccak256
 from node.chain.errors import Refusal, SignatureRefused
@@ -58,20 +69,61 @@ from node.execution.gas import MAX_INITCODE_BYTES, intrinsic_gas
 from node.state.account import EMPTY_CODE_HASH
 from node.state.views import StateView
 
-CACHE_BYTES: Final = 8 << 20
-"""Decoded transactions kept, in bytes of each of two generations."""
+PROPOSALS_KEPT: Final = 4
+"""Judged proposals whose signatures are remembered until a block is committed: a few rounds of one height."""
+
+_SLOTS_REMEMBERED: Final = 65_536
+
+_slots_of_credential = lru_cache(_SLOTS_REMEMBERED)(credential_slots)
+_slots_of_party = lru_cache(_SLOTS_REMEMBERED)(relying_party_slots)
+_slot_of_callable = lru_cache(_SLOTS_REMEMBERED)(callable_slot)
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Known:
+    """A decoded transaction and what was found about its signature. Depends on no state."""
+
+    transaction: Transaction
+    sender: Address | SignatureRefused | None = None
+    """None until it is asked for; the refusal if key or signature are malformed."""
+    verdict: Verdict | None = None
+    """Of the last verification of a 0x49 transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What verifying under a relying party gave: `refusal`, or None if the signature holds.
+
+    It stands for every relying party with the same `rp_id_hash` and `allow_backup` that says `allowed` when
+    asked for `origin` (None: no origin was asked for).
+    """
+
+    rp_id_hash: bytes
+    allow_backup: bool
+    origin: bytes | None
+    allowed: bool
+    refusal: SignatureRefused | None
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A transaction that may be in a block. `identity` is the 16 bytes its sender's credential names."""
+    """A transaction that may be in a block. `identity` is the 16 bytes its sender's credential names.
 
-    transaction: Transaction
+    `slots` of IdentityRegistry and Consortium were read: while none of them changes, nor the rules, what was
+    found stays true but for what time and height do.
+    """
+
+    known: Known
     sender: Address
     identity: bytes
     domain: int
     gas_limit: int
     intrinsic_gas: int
+    slots: tuple[int, ...]
+
+    @property
+    def transaction(self) -> Transaction:
+        return self.known.transaction
 
     @property
     def is_staff(self) -> bool:
@@ -88,37 +140,52 @@ class Surroundings:
     now: int
 
 
-@dataclass(slots=True)
-class Known:
-    """A decoded transaction, its sender once known, and under what its signature has been verified."""
+class _Slots(Protocol):
+    def storage(self, address: Address, slot: int) -> int: ...
 
-    transaction: Transaction
-    sender: Address | None = None
-    verified: tuple[bytes, bool, bytes | None] | None = None
-    """(rp id hash, whether backed-up keys are allowed, the origin that was asked about)."""
+
+class _Recorder:
+    """Storage of a view, and which slots were read."""
+
+    __slots__ = ("_view", "slots")
+
+    def __init__(self, view: StateView) -> None:
+        self._view = view
+        self.slots: list[int] = []
+
+    def storage(self, address: Address, slot: int) -> int:
+        self.slots.append(slot)
+        return self._view.storage(address, slot)
 
 
 class Admission:
-    """Admission on one chain. Threads may share it.
-
-    Decoding and signatures do not depend on the state (but for the relying party), so what was found is
-    remembered for a bounded number of bytes: a transaction is verified once between `check` and `finalize`.
-    """
+    """Admission on one chain. Threads may share it."""
 
     def __init__(self, chain_id: int, is_demo: bool) -> None:
         self._chain_id = chain_id
         self._is_demo = is_demo
-        self._young: dict[bytes, Known] = {}
-        self._old: dict[bytes, Known] = {}
-        self._young_bytes = 0
+        self._known: WeakValueDictionary[bytes, Known] = WeakValueDictionary()
+        self._lock = threading.Lock()
+        self._judged: deque[tuple[Known, ...]] = deque(maxlen=PROPOSALS_KEPT)
 
     def decode(self, raw: bytes, max_bytes: int = MAX_TRANSACTION_BYTES) -> Known:
-        """The transaction in `raw`, decoded once. Raises DecodeError."""
-        known = self._young.get(raw)
+        """The transaction in `raw`, decoded once while somebody holds it. Raises DecodeError."""
+        known = self._known.get(raw)
         if known is None:
-            known = self._old.get(raw) or Known(decode(raw, max_bytes))
-            self._remember(known)
+            transaction = decode(raw, max_bytes)
+            with self._lock:
+                known = self._known.get(raw)
+                if known is None:
+                    known = self._known[raw] = Known(transaction)
         return known
+
+    def keep_judged(self, proposal: Iterable[Known]) -> None:
+        """Hold what was found about a proposal until it, or another one, is decided."""
+        self._judged.append(tuple(proposal))
+
+    def forget_judged(self) -> None:
+        """A block was committed: what was proposed for its height is done with."""
+        self._judged.clear()
 
     def admit(self, raw: bytes, around: Surroundings) -> Admitted:
         """The transaction in `raw`, if it may be in the block. Raises DecodeError, SignatureRefused,
@@ -132,9 +199,10 @@ class Admission:
         self._check_envelope(tx, around)
         intrinsic = _check_gas(tx, rules)
         sender = self.sender_of(known)
-        credential = _credential(around.view, sender)
+        view = _Recorder(around.view)
+        credential = _credential(view, sender)
         _check_credential(credential, tx, sender, around.now)
-        party = _relying_party(around.view, credential)
+        party = _relying_party(view, credential)
         if not party.in_force(around.height):
             raise Refusal(
                 "relying_party.not_in_force",
@@ -142,25 +210,37 @@ class Admission:
                 around.height,
                 [party.from_height, party.until_height],
             )
-        self._verify(known, around.view, credential, party)
-        _check_calls(tx, around.view, sender, credential, party)
+        self._verify(known, view, credential, party)
+        _check_calls(tx, view, sender, credential, party)
         account = around.view.account(sender)
         if account is not None:
             if account.code_hash != EMPTY_CODE_HASH:
                 raise Refusal("sender.is_contract", "an address with code cannot send (EIP-3607)", sender)
             if tx.nonce < account.nonce:
                 raise Refusal("tx.nonce_too_low", "the nonce has been used already", tx.nonce, account.nonce)
-        return Admitted(tx, sender, credential.identity, credential.domain, tx.gas_limit, intrinsic)
+        return Admitted(
+            known, sender, credential.identity, credential.domain, tx.gas_limit, intrinsic, tuple(view.slots)
+        )
 
     def sender_of(self, known: Known) -> Address:
         """Step 6. Raises SignatureRefused."""
-        if known.sender is None:
-            check_form(known.transaction)
-            known.sender = sender_of(known.transaction)
-        return known.sender
+        sender = known.sender
+        if sender is None:
+            try:
+                check_form(known.transaction)
+                sender = sender_of(known.transaction)
+            except SignatureRefused as refusal:
+                sender = refusal
+            known.sender = sender
+        if isinstance(sender, SignatureRefused):
+            raise _again(sender)
+        return sender
 
     def is_signed(self, known: Known, view: StateView) -> bool:
-        """Whether the signature holds for this chain, whatever the credential's status and times are now."""
+        """Whether the signature holds for this chain, whatever the credential's status and times are now.
+
+        What is found is remembered in `known`.
+        """
         tx = known.transaction
         if tx.chain_id != self._chain_id:
             return False
@@ -170,13 +250,6 @@ class Admission:
         except (SignatureRefused, Refusal):
             return False
         return True
-
-    def _remember(self, known: Known) -> None:
-        raw = known.transaction.raw
-        if self._young_bytes > CACHE_BYTES:
-            self._old, self._young, self._young_bytes = self._young, {}, 0
-        self._young[raw] = known
-        self._young_bytes += len(raw) + 512
 
     def _check_envelope(self, tx: Transaction, around: Surroundings) -> None:
         rules = around.rules
@@ -199,32 +272,44 @@ class Admission:
                     f"<= {around.now + rules.max_validity}",
                 )
 
-    def _verify(self, known: Known, view: StateView, credential: Credential, party: RelyingParty) -> None:
+    def _verify(self, known: Known, view: _Slots, credential: Credential, party: RelyingParty) -> None:
         tx = known.transaction
         if not isinstance(tx, ImiTransaction):
             return  # types 0-2: recovering the sender verified the signature
         allow_backup = credential.domain != DOMAIN_STAFF
-        asked: list[bytes] = []
+        asked: list[tuple[bytes, bool]] = []
 
         def allows_origin(origin: bytes) -> bool:
-            asked.append(origin)
-            return self._allows_origin(view, credential.relying_party, party, origin)
+            allowed = self._allows_origin(view, credential.relying_party, party, origin)
+            asked.append((origin, allowed))
+            return allowed
 
-        if known.verified is not None:
-            rp_id_hash, allowed_backup, origin = known.verified
-            if (rp_id_hash, allowed_backup) == (party.rp_id_hash, allow_backup) and (
-                origin is None or allows_origin(origin)
-            ):
-                return
-        verify(tx, SigningContext(party.rp_id_hash, allows_origin, allow_backup))
-        known.verified = (party.rp_id_hash, allow_backup, asked[-1] if asked else None)
+        verdict = known.verdict
+        if (
+            verdict is None
+            or (verdict.rp_id_hash, verdict.allow_backup) != (party.rp_id_hash, allow_backup)
+            or (verdict.origin is not None and allows_origin(verdict.origin) != verdict.allowed)
+        ):
+            asked.clear()
+            refusal = None
+            try:
+                verify(tx, SigningContext(party.rp_id_hash, allows_origin, allow_backup))
+            except SignatureRefused as error:
+                refusal = error
+            origin, allowed = asked[-1] if asked else (None, True)
+            verdict = known.verdict = Verdict(party.rp_id_hash, allow_backup, origin, allowed, refusal)
+        if verdict.refusal is not None:
+            raise _again(verdict.refusal)
 
-    def _allows_origin(
-        self, view: StateView, relying_party: bytes, party: RelyingParty, origin: bytes
-    ) -> bool:
+    def _allows_origin(self, view: _Slots, relying_party: bytes, party: RelyingParty, origin: bytes) -> bool:
         if party.localhost_any_port and self._is_demo and is_localhost_origin(origin):
             return True
         return view.storage(CONSORTIUM, origin_slot(relying_party, keccak256(origin))) != 0
+
+
+def _again(refusal: SignatureRefused) -> SignatureRefused:
+    """A remembered refusal, to be raised anew: an exception that is raised twice gathers its tracebacks."""
+    return SignatureRefused(refusal.code, refusal.message, refusal.got, refusal.expected)
 
 
 def _check_gas(tx: Transaction, rules: Rules) -> int:
@@ -244,8 +329,8 @@ def _check_gas(tx: Transaction, rules: Rules) -> int:
     return intrinsic
 
 
-def _credential(view: StateView, sender: Address) -> Credential:
-    first, second = credential_slots(sender)
+def _credential(view: _Slots, sender: Address) -> Credential:
+    first, second = _slots_of_credential(sender)
     word = view.storage(IDENTITY_REGISTRY, first)
     credential = decode_credential(word, view.storage(IDENTITY_REGISTRY, second)) if word else None
     if credential is None:
@@ -269,8 +354,8 @@ def _check_credential(credential: Credential, tx: Transaction, sender: Address, 
         raise Refusal("sender.wrong_scheme", "the credential is of another scheme", scheme, credential.scheme)
 
 
-def _relying_party(view: StateView, credential: Credential) -> RelyingParty:
-    first, second = relying_party_slots(credential.relying_party)
+def _relying_party(view: _Slots, credential: Credential) -> RelyingParty:
+    first, second = _slots_of_party(credential.relying_party)
     party = decode_relying_party(view.storage(CONSORTIUM, first), view.storage(CONSORTIUM, second))
     if party is None:
         raise Refusal(
@@ -280,7 +365,7 @@ def _relying_party(view: StateView, credential: Credential) -> RelyingParty:
 
 
 def _check_calls(
-    tx: Transaction, view: StateView, sender: Address, credential: Credential, party: RelyingParty
+    tx: Transaction, view: _Slots, sender: Address, credential: Credential, party: RelyingParty
 ) -> None:
     if isinstance(tx, ImiTransaction):
         targets = {call.to: None for call in tx.calls}
@@ -292,7 +377,7 @@ def _check_calls(
             raise Refusal("call.not_deployer", "this account may not create contracts", sender)
     if not party.any_contract:
         for target in targets:
-            if not view.storage(CONSORTIUM, callable_slot(credential.relying_party, target)):
+            if not view.storage(CONSORTIUM, _slot_of_callable(credential.relying_party, target)):
                 raise Refusal(
                     "call.not_callable",
                     "the relying party of this credential may not call this contract",

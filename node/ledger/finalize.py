@@ -129,7 +129,7 @@ def _refuse(
     """
     tx = known.transaction
     if not admission.is_signed(known, overlay):
-        return known.sender or b"", _failed(0)
+        return known.sender if isinstance(known.sender, bytes) else b"", _failed(0)
     sender = admission.sender_of(known)
     account = overlay.account(sender) or EMPTY_ACCOUNT
     if tx.nonce != account.nonce:

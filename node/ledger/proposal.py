@@ -84,8 +84,8 @@ def choose_transactions(
         if size > max_bytes:
             continue
         try:
-            admitted = admission.admit(raw, around)
-        except (DecodeError, SignatureRefused, Refusal):
+            admitted = admission.admit_known(candidate.known, around)
+        except (SignatureRefused, Refusal):
             continue
         if space.refusal(admitted) is not None:
             continue

@@ -260,8 +260,7 @@ def test_an_origin_that_is_taken_away_counts_no_more_even_for_a_verified_transac
 
 def test_a_signature_is_verified_once(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     raws = [chain.sign(who, [transfer(TO, 0)]) for who in (chain.clerk, chain.officer, chain.service)]
-    for raw in raws:
-        chain.ledger.check(raw, chain.next_time_ns)
+    held = [chain.ledger.check(raw, chain.next_time_ns) for raw in raws]
 
     def no_more(*_: object) -> None:
         raise AssertionError("verified again")
@@ -270,6 +269,7 @@ def test_a_signature_is_verified_once(chain: Chain, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(admission, "sender_of", no_more)
     chain.ledger.process(raws, 1, chain.next_time_ns)
     assert statuses(chain.add_block(raws)) == [1, 1, 1]
+    assert len(held) == 3
 
 
 def test_the_type_is_looked_at_before_the_size(chain: Chain) -> None:
