@@ -34,7 +34,7 @@ def check(
     lines = [
         f"{'通过 passed' if report.ok else '失败 FAILED'}: {report.height} blocks, "
         f"{report.transactions} transactions, {report.rows} rows, {report.headers} headers, "
-        f"{report.commits} commits, {seconds:.1f} s"
+        f"{report.commits} commits, {report.garbage} rows of garbage, {seconds:.1f} s"
     ]
     lines += [
         f"  {finding.code} at height {finding.height}: {finding.message}; "

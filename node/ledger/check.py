@@ -4,17 +4,16 @@
 
 1. The genesis in it is the one expected.
 2. Every block is executed again, from the genesis on, in a ledger of its own in a temporary directory; each
-gives the
-   recorded state root, results and gas.
-3. Every row of every table is, byte for byte, the row that the re-execution wrote: state, trie, receipts,
-logs,
-   indexes, validators, the tip. No row is missing, none is there beside.
+   gives the recorded state root, results and gas. States that this directory has given up are given up there
+   too.
+3. Every row of every table is, byte for byte, the row that the re-execution left: state, trie, receipts,
+   logs, indexes, validators, the tip. No row is missing, none is there beside, but for garbage of pruning,
+   which is counted.
 4. The flat tables hold what the trie holds, under the tip's state root.
 5. Headers and commits, which come from outside, are checked by what they say: each header is the recorded
-block's, its
-   hashes are those of the block's content and of the block before, each commit is signed by more than two
-   thirds of the validators of its height. A tail without headers is accepted (an engine may deliver them
-   later); a hole is not.
+   block's, its hashes are those of the block's content and of the block before, each commit is signed by
+   more than two thirds of the validators of its height. A tail without headers is accepted (an engine may
+   deliver them later); a hole is not.
 
 What is found is reported, not raised; LedgerError is raised only when the directory cannot be opened or read
 at all.
@@ -23,7 +22,7 @@ at all.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,13 +36,16 @@ from node.chain.genesis import Genesis, decode_genesis
 from node.chain.header import NIL_BLOCK_ID, BlockId, Header, consensus_hash, decode_header, header_hash
 from node.chain.validators import Validator, validators_hash
 from node.ledger.blocks import DecidedBlock
+from node.ledger.comparison import compare_rows
 from node.ledger.ledger import Ledger
 from node.state import blocks as stored
 from node.state import trie
 from node.state.account import encode_account, encode_storage
 from node.state.database import Database
+from node.state.history import load_history
+from node.state.pruning import Recorded
 from node.state.snapshot import DatabaseSnapshot
-from node.state.tables import ACCOUNTS, COMMITS, HEADERS, META, SLOTS, TABLES
+from node.state.tables import ACCOUNTS, COMMITS, HEADERS, SLOTS, TABLES
 from node.state.views import FlatView
 
 MAX_FINDINGS: Final = 100
@@ -52,7 +54,6 @@ MAX_FINDINGS: Final = 100
 Progress = Callable[[int, int], None]
 """Called with (blocks done, blocks in all)."""
 
-_SEEN_COMMIT: Final = META.key(b"seen_commit")
 _NAMES: Final = {table.prefix: table.name for table in TABLES}
 
 
@@ -69,13 +70,17 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What was checked and found. `headers` counts headers, `commits` commits that were verified."""
+    """What was checked and found. `headers` counts headers, `commits` commits that were verified, `garbage`
+    rows of old states that are no fault and not needed either: pruning has not come to them, or held them for
+    a snapshot to be on the safe side.
+    """
 
     height: int = 0
     transactions: int = 0
     rows: int = 0
     headers: int = 0
     commits: int = 0
+    garbage: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -107,6 +112,10 @@ def check_ledger(
         except GenesisError as error:
             raise LedgerError("ledger.no_genesis", error.message, error.got, error.expected) from error
         report.height = tip.height
+        history = load_history(reads)
+        if not (tip.height >= history.oldest > max(history.snapshots, default=-1)):
+            held = (*history.snapshots, history.oldest)
+            report.add("check.history", "states are said to be held that cannot be", None, held, tip.height)
         if genesis is not None and genesis.hash != own.hash:
             report.add("check.genesis", "the genesis is another one", None, own.hash, genesis.hash)
             return report
@@ -128,7 +137,7 @@ def _replay(
     progress: Progress | None,
 ) -> None:
     """Step 2."""
-    with Ledger.create(path, genesis) as ledger:
+    with Ledger.create(path, genesis, retention=Recorded(load_history(reads))) as ledger:
         for number in range(1, height + 1):
             record = stored.load_block(reads, number)
             if record is None:
@@ -151,46 +160,28 @@ def _replay(
                         code, "the block recorded is not the block executed again", number, got, expected
                     )
             ledger.commit(finalized)
+            while ledger.prune():
+                pass
             if progress is not None:
                 progress(number, height)
 
 
 def _compare_rows(reads: DatabaseSnapshot, expected: DatabaseSnapshot, report: Report) -> None:
-    """Step 3: walk both databases side by side."""
-    ours, theirs = _rows(reads), _rows(expected)
-    row, other = next(ours, None), next(theirs, None)
-    while row is not None or other is not None:
-        if other is None or (row is not None and row[0] < other[0]):
-            assert row is not None  # noqa: S101 (for the type checker)
-            report.add("check.stray_row", f"a row of {_table(row[0])} should not be there", None, row[0])
-            row = next(ours, None)
-        elif row is None or other[0] < row[0]:
-            report.add("check.row_missing", f"a row of {_table(other[0])} is missing", None, None, other[0])
-            other = next(theirs, None)
-        else:
-            report.rows += 1
-            if row[1] != other[1]:
-                report.add(
-                    "check.row_differs",
-                    f"a row of {_table(row[0])} is not what re-execution gives: key 0x{row[0].hex()}",
-                    None,
-                    row[1],
-                    other[1],
-                )
-            row, other = next(ours, None), next(theirs, None)
-
-
-def _rows(reads: DatabaseSnapshot) -> Iterator[tuple[bytes, bytes]]:
-    """Every (key, value) in key order, but for headers and commits."""
-    cursor = reads.key_cursor(b"")
-    try:
-        key = cursor.seek(b"")
-        while key is not None:
-            if key[:1] not in (HEADERS.prefix, COMMITS.prefix) and key != _SEEN_COMMIT:
-                yield key, reads.get_raw(key) or b""
-            key = cursor.next()
-    finally:
-        cursor.close()
+    """Step 3."""
+    for row in compare_rows(reads, expected):
+        table = _table(row.key)
+        match row.kind:
+            case "stray":
+                report.add("check.stray_row", f"a row of {table} should not be there", None, row.key)
+            case "missing":
+                report.add("check.row_missing", f"a row of {table} is missing", None, None, row.key)
+            case "garbage":
+                report.garbage += 1
+            case "same" | "differs":
+                report.rows += 1
+        if row.kind == "differs":
+            what = f"a row of {table} is not what re-execution gives: key 0x{row.key.hex()}"
+            report.add("check.row_differs", what, None, row.got, row.expected)
 
 
 def _table(key: bytes) -> str:
