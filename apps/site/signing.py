@@ -27,15 +27,15 @@ from apps.site.refusals import ContractErrors
 from apps.site.store import SiteStore, StoredRequest
 from apps.site.text import Text
 from node.chain.errors import ShelianError
-from node.chain.signing import imi_sender
+from node.chain.signing import SCHEMES, imi_sender
 from node.chain.transaction import Call, ImiTransaction, decode
 
 MAX_CALLS = 100
 REQUEST_LIFE_S = 1_800
 """How long a person has to sign. The chain allows a day; half an hour keeps a forgotten page from acting
 later."""
-_INTRINSIC_GAS = 60_000
-"""Head room for base price, scheme and the bytes around the calls."""
+_INTRINSIC_GAS = 100_000
+"""Head room for the base price and the dearest scheme (SM2)."""
 _BYTE_GAS = 8
 
 
@@ -195,7 +195,8 @@ class SigningDesk:
         estimates = {
             kind: self._client.estimate_gas(call, credential.address) for kind, call in longest.items()
         }
-        size = sum(len(call.data) + 32 for call in calls) + len(credential.public_key) + 1_200
+        signature = SCHEMES[credential.scheme].longest_signature
+        size = sum(len(call.data) + 32 for call in calls) + len(credential.public_key) + signature + 100
         return (
             sum(estimates[kind] * number * 4 // 3 for kind, number in count.items())
             + size * _BYTE_GAS

@@ -90,4 +90,4 @@ def _verify_es256(public_key: bytes, signing_hash: bytes, signature: bytes, _: S
     verify_p256(public_key, signing_hash, signature)
 
 
-SCHEME: Final = Scheme(ES256, "es256", 64, check_p256_key, parse_p256, _verify_es256)
+SCHEME: Final = Scheme(ES256, "es256", 64, 64, check_p256_key, parse_p256, _verify_es256)

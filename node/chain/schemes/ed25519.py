@@ -52,4 +52,4 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> None:
         raise does_not_verify() from None
 
 
-SCHEME: Final = Scheme(ED25519, "ed25519", 32, _check_key, _parse, _verify)
+SCHEME: Final = Scheme(ED25519, "ed25519", 32, 64, _check_key, _parse, _verify)

@@ -42,4 +42,4 @@ def _verify(public_key: bytes, signing_hash: bytes, signature: bytes, _: Signing
         raise does_not_verify() from None
 
 
-SCHEME: Final = Scheme(ML_DSA_65, "ml-dsa-65", _KEY_BYTES, _check_key, _parse, _verify)
+SCHEME: Final = Scheme(ML_DSA_65, "ml-dsa-65", _KEY_BYTES, _SIGNATURE_BYTES, _check_key, _parse, _verify)

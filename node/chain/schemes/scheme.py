@@ -32,6 +32,8 @@ class Scheme:
     number: int
     name: str
     key_length: int
+    longest_signature: int
+    """In bytes; the schemes with signatures of one length have no shorter ones."""
     check_key: Callable[[bytes], None]
     parse: Callable[[bytes], object]
     verify: Callable[[bytes, bytes, bytes, SigningContext], None]

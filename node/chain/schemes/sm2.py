@@ -63,4 +63,4 @@ def _verify(public_key: bytes, signing_hash: bytes, signature: bytes, _: Signing
         raise does_not_verify()
 
 
-SCHEME: Final = Scheme(SM2, "sm2", 64, _check_key, _parse, _verify)
+SCHEME: Final = Scheme(SM2, "sm2", 64, 64, _check_key, _parse, _verify)
