@@ -11,6 +11,12 @@ Rules:
 - what expires, or is not admissible any more after a block that changed credentials or rules, is dropped, and
   why is remembered for a while.
 
+Costs. The pool holds what was found about its transactions (`Admitted.known`), so no signature is verified
+again, and which slots each admission read: after a block only those are looked at again whose slots it wrote.
+What a block costs follows what is in it, but for two walks over the pool that do next to nothing at each
+stop: over the senders to offer, and over the transactions after a block that wrote credentials. What readers
+ask (`has_ready`, `status`, `pending…`) takes no lock, so they never wait for a block.
+
 Threads may share a pool. No clock: the caller says what time it is.
 """
 
@@ -18,17 +24,20 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from node.chain.errors import Refusal, ShelianError
-from node.chain.rules import CONSORTIUM, IDENTITY_REGISTRY
+from node.chain.rules import CONSORTIUM, IDENTITY_REGISTRY, Rules
 from node.chain.transaction import Address, ImiTransaction
 from node.ledger import Admitted, FinalizedBlock, Ledger
 from node.ledger.proposal import encoded_size
 
 _SECOND_NS: Final = 1_000_000_000
+_AT_ONCE: Final = 64
+"""Transactions looked at again before others may have the pool for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,10 @@ class _Sender:
     end: int
     transactions: dict[int, Admitted] = field(default_factory=dict)
 
+    @property
+    def ready(self) -> int:
+        return self.end - self.nonce
+
     def extend(self) -> None:
         """After one was added or `nonce` went on: what follows without a gap is ready too."""
         self.end = max(self.end, self.nonce)
@@ -81,10 +94,11 @@ class TransactionPool:
         self._ledger = ledger
         self._limits = limits
         self._lock = threading.RLock()
-        self._senders: dict[Address, _Sender] = {}
+        self._senders: OrderedDict[Address, _Sender] = OrderedDict()
         self._by_hash: dict[bytes, Admitted] = {}
         self._deadlines: list[tuple[int, bytes]] = []
         self._bytes = 0
+        self._ready = 0
         self._dropped: dict[bytes, Mapping[str, object]] = {}
         self._offered: list[bytes] = []
 
@@ -107,7 +121,9 @@ class TransactionPool:
             self._check_fits(admitted)
             self._senders[admitted.sender] = sender
             sender.transactions[tx.nonce] = admitted
+            self._ready -= sender.ready
             sender.extend()
+            self._ready += sender.ready
             self._by_hash[tx.hash] = admitted
             self._bytes += len(tx.raw)
             deadline = now_ns + self._limits.max_age_s * _SECOND_NS
@@ -123,19 +139,20 @@ class TransactionPool:
         leave the gas free that the rules keep for it.
         """
         with self._lock:
-            chosen = self._choose(max_gas, max_bytes, self._ledger.rules.correction_gas)
+            chosen = self._choose(max_gas, max_bytes, self._ledger.rules)
             self._offered = [admitted.transaction.hash for admitted in chosen]
             return iter(chosen)
 
     def has_ready(self) -> bool:
-        with self._lock:
-            return any(sender.end > sender.nonce for sender in self._senders.values())
+        return self._ready > 0
 
     def pending_nonce(self, address: Address) -> int | None:
         """The nonce after the sender's last ready transaction; None if none is ready."""
-        with self._lock:
-            sender = self._senders.get(address)
-            return sender.end if sender is not None and sender.end > sender.nonce else None
+        sender = self._senders.get(address)
+        if sender is None:
+            return None
+        end = sender.end
+        return end if end > sender.nonce else None
 
     def pending(self, transaction_hash: bytes) -> Admitted | None:
         """A transaction that waits, ready or not."""
@@ -148,9 +165,8 @@ class TransactionPool:
         return self._dropped.get(transaction_hash)
 
     def status(self) -> PoolStatus:
-        with self._lock:
-            ready = sum(sender.end - sender.nonce for sender in self._senders.values())
-            return PoolStatus(ready, len(self._by_hash) - ready, self._bytes)
+        ready = self._ready
+        return PoolStatus(ready, max(0, len(self._by_hash) - ready), self._bytes)
 
     def expire(self, now_ns: int) -> None:
         """Drop what is not valid any more at this time, or too old."""
@@ -162,20 +178,36 @@ class TransactionPool:
                     self._drop(admitted, Refusal("tx.expired", "it waited too long for a block"))
 
     def committed(self, finalized: FinalizedBlock) -> None:
-        """A block is on disk and is the ledger's tip: take out its transactions, look at the others again."""
+        """A block is on disk and is the ledger's tip: take out its transactions, look at those again whose
+        admission it may have changed.
+        """
         with self._lock:
             self._advance({receipt.sender for receipt in finalized.receipts})
             self.expire(finalized.block.time_ns)
-            changed = finalized.change.accounts
-            rules_changed = finalized.rules != finalized.block_rules
-            if IDENTITY_REGISTRY in changed or CONSORTIUM in changed or rules_changed:
-                self._recheck(list(self._by_hash), finalized.block.time_ns)
-            else:
-                # Offered and not taken: there may be a reason that only a new check finds.
-                self._recheck(self._offered, finalized.block.time_ns)
+            # Offered and not taken: there may be a reason that only a new check finds.
+            again = [*self._offered, *self._touched(finalized)]
             self._offered = []
+            self._thin_out_deadlines()
+        for start in range(0, len(again), _AT_ONCE):
+            with self._lock:
+                self._recheck(again[start : start + _AT_ONCE], finalized.block.time_ns)
 
     # All below: with the lock held
+
+    def _touched(self, finalized: FinalizedBlock) -> list[bytes]:
+        """Hashes of what was admitted by slots that the block wrote; all, if other rules are in force now."""
+        if finalized.rules != finalized.block_rules:
+            return list(self._by_hash)
+        written = {
+            slot for address, slot in finalized.change.slots if address in (IDENTITY_REGISTRY, CONSORTIUM)
+        }
+        if not written:
+            return []
+        return [
+            transaction_hash
+            for transaction_hash, admitted in self._by_hash.items()
+            if not written.isdisjoint(admitted.slots)
+        ]
 
     def _account_nonce(self, address: Address) -> int:
         with self._ledger.snapshot() as snapshot:
@@ -221,14 +253,20 @@ class TransactionPool:
             got = encoded_size(admitted.transaction.raw)
             raise Refusal("pool.never_fits", "no block has room for this size", got, size)
 
-    def _choose(self, max_gas: int, max_bytes: int, reserved_gas: int) -> list[Admitted]:
+    def _choose(self, max_gas: int, max_bytes: int, rules: Rules) -> list[Admitted]:
         chosen: list[Admitted] = []
-        open_gas = max_gas - reserved_gas
-        turns = [(sender, sender.nonce) for sender in self._senders.values() if sender.end > sender.nonce]
-        while turns:
+        open_gas = max_gas - rules.correction_gas
+        least = rules.base_gas
+        turns: Iterable[tuple[_Sender, int]]
+        turns = ((sender, sender.nonce) for sender in self._senders.values() if sender.ready)
+        while True:
             again = []
             for sender, nonce in turns:
+                if max_gas < least:
+                    return chosen
                 admitted = sender.transactions[nonce]
+                if open_gas < least and not admitted.is_staff:
+                    continue
                 gas, size = admitted.gas_limit, encoded_size(admitted.transaction.raw)
                 if gas > max_gas or size > max_bytes or (not admitted.is_staff and gas > open_gas):
                     continue  # no room for it: nor for what follows it
@@ -239,34 +277,52 @@ class TransactionPool:
                     open_gas -= gas
                 if nonce + 1 < sender.end:
                     again.append((sender, nonce + 1))
+            if not again:
+                return chosen
             turns = again
-        return chosen
 
     def _advance(self, addresses: set[Address]) -> None:
         """Senders of a block go on to their new nonce, and to the end of the queue."""
         for address in addresses & self._senders.keys():
-            sender = self._senders.pop(address)
-            sender.nonce = self._account_nonce(address)
-            for nonce in [nonce for nonce in sender.transactions if nonce < sender.nonce]:
-                self._forget(sender.transactions.pop(nonce))
+            sender = self._senders[address]
+            self._senders.move_to_end(address)
+            self._ready -= sender.ready
+            first, sender.nonce = sender.nonce, self._account_nonce(address)
+            for nonce in range(first, min(sender.nonce, first + self._limits.per_sender)):
+                admitted = sender.transactions.pop(nonce, None)
+                if admitted is not None:
+                    self._forget(admitted)
             sender.extend()
-            if sender.transactions:
-                self._senders[address] = sender
+            self._ready += sender.ready
+            if not sender.transactions:
+                del self._senders[address]
 
-    def _recheck(self, transaction_hashes: list[bytes], now_ns: int) -> None:
+    def _thin_out_deadlines(self) -> None:
+        """Most of what had a deadline has long been in a block; it would be kept until then."""
+        if len(self._deadlines) > 2 * len(self._by_hash) + self._limits.per_sender:
+            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._by_hash]
+            heapq.heapify(self._deadlines)
+
+    def _recheck(self, transaction_hashes: Sequence[bytes], now_ns: int) -> None:
         for transaction_hash in transaction_hashes:
             admitted = self._by_hash.get(transaction_hash)
             if admitted is None:
                 continue
             try:
-                self._check_fits(self._ledger.check(admitted.transaction.raw, now_ns))
+                anew = self._ledger.recheck(admitted, now_ns)
+                self._check_fits(anew)
             except ShelianError as error:
                 self._drop(admitted, error)
+            else:
+                self._by_hash[transaction_hash] = anew
+                self._senders[admitted.sender].transactions[admitted.transaction.nonce] = anew
 
     def _drop(self, admitted: Admitted, reason: ShelianError) -> None:
         sender = self._senders[admitted.sender]
         del sender.transactions[admitted.transaction.nonce]
+        self._ready -= sender.ready
         sender.cut(admitted.transaction.nonce)
+        self._ready += sender.ready
         if not sender.transactions:
             del self._senders[admitted.sender]
         self._forget(admitted)

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from node.chain.errors import Refusal
-from node.chain.rules import FIRST_RULES, STATUS_REVOKED
-from node.chain.transaction import decode
+from node.chain.errors import Refusal, ShelianError
+from node.chain.rules import (
+    CONSORTIUM,
+    DOMAIN_SERVICE,
+    DOMAIN_SHARING,
+    DOMAIN_STAFF,
+    FIRST_RULES,
+    STATUS_ACTIVE,
+    STATUS_REVOKED,
+    callable_slot,
+)
+from node.chain.signing import ED25519
+from node.chain.transaction import Call, decode
 from node.ledger import Admitted
 from node.txpool import PoolLimits, PoolStatus, TransactionPool
-from tests.helpers.ledger import SECOND_NS, Chain, Person, mint, set_credential, set_rules
+from tests.helpers.ledger import (
+    SECOND_NS,
+    SERVICE,
+    SHARING,
+    STAFF,
+    TOKEN,
+    Chain,
+    Person,
+    mint,
+    person,
+    relying_party,
+    set_credential,
+    set_relying_party,
+    set_rules,
+    write_slots,
+)
 
 TO = b"\x77" * 20
 
@@ -26,7 +53,7 @@ def pool(chain: Chain) -> TransactionPool:
 def put(pool: TransactionPool, chain: Chain, who: Person, nonce: int, **options: int) -> Admitted:
     """Check and add a transaction; the value minted tells transactions of one nonce apart."""
     value = options.pop("value", 1)
-    raw = chain.sign(who, [mint(TO, value)], nonce=nonce, **options)  # type: ignore[arg-type]
+    raw = chain.sign(who, [mint(TO, value)], nonce=nonce, **options)
     admitted = chain.ledger.check(raw, chain.next_time_ns)
     pool.add(admitted, chain.next_time_ns)
     return admitted
@@ -217,3 +244,107 @@ def test_reasons_are_forgotten_in_the_end(chain: Chain) -> None:
     hashes = [put(pool, chain, chain.clerk, nonce).transaction.hash for nonce in range(3)]
     pool.expire(chain.next_time_ns + 601 * SECOND_NS)
     assert sum(pool.dropped(transaction_hash) is not None for transaction_hash in hashes) == 2
+
+
+def test_deadlines_of_what_was_included_are_not_kept(chain: Chain) -> None:
+    pool = TransactionPool(chain.ledger, PoolLimits(per_sender=4))
+    for _ in range(10):
+        put(pool, chain, chain.clerk, chain.nonce(chain.clerk))
+        commit(pool, chain)
+    assert len(pool._deadlines) <= 5
+    late = put(pool, chain, chain.clerk, chain.nonce(chain.clerk))
+    pool.expire(chain.next_time_ns + 601 * SECOND_NS)
+    assert pool.dropped(late.transaction.hash) is not None
+
+
+def test_only_what_a_block_may_have_changed_is_looked_at_again(
+    pool: TransactionPool, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = {who: put(pool, chain, who, 1) for who in (chain.judge, chain.officer, chain.resident)}
+    seen: list[bytes] = []
+    real = chain.ledger.recheck
+
+    def seeing(admitted: Admitted, now_ns: int) -> Admitted:
+        seen.append(admitted.sender)
+        return real(admitted, now_ns)
+
+    monkeypatch.setattr(chain.ledger, "recheck", seeing)
+    newcomer = person("newcomer", ED25519)
+    commit(pool, chain, [chain.sign(chain.clerk, [set_credential(newcomer.address, newcomer.credential())])])
+    assert seen == []
+    renewed = chain.judge.credential(valid_until=chain.next_time_ns // SECOND_NS + 9_999)
+    commit(pool, chain, [chain.sign(chain.clerk, [set_credential(chain.judge.address, renewed)])])
+    assert seen == [chain.judge.address]
+    changed = relying_party(DOMAIN_STAFF, until_height=1_000)
+    commit(pool, chain, [chain.sign(chain.clerk, [set_relying_party(STAFF, changed)])])
+    assert set(seen[1:]) == {chain.judge.address, chain.officer.address}
+    assert all(pool.pending(one.transaction.hash) is not None for one in waiting.values())
+
+
+def test_what_is_found_anew_is_what_counts_from_then_on(pool: TransactionPool, chain: Chain) -> None:
+    pending = put(pool, chain, chain.judge, 1)
+    assert pending.is_staff
+    moved = chain.judge.credential(domain=DOMAIN_SERVICE, relying_party=SERVICE)
+    commit(pool, chain, [chain.sign(chain.clerk, [set_credential(chain.judge.address, moved)])])
+    now = pool.pending(pending.transaction.hash)
+    assert now is not None
+    assert not now.is_staff
+    # It came under another relying party, whose slots are watched now.
+    ended = relying_party(DOMAIN_SERVICE, any_contract=True, until_height=1)
+    commit(pool, chain, [chain.sign(chain.clerk, [set_relying_party(SERVICE, ended)])])
+    reason = pool.dropped(pending.transaction.hash)
+    assert reason is not None
+    assert reason["code"] == "relying_party.not_in_force"
+
+
+def looked_at(chain: Chain, admitted: Admitted, now_ns: int) -> Admitted | str:
+    """What a check from scratch says: admitted, or the code of the refusal."""
+    try:
+        return chain.ledger.check(admitted.transaction.raw, now_ns)
+    except ShelianError as error:
+        return error.code
+
+
+def test_every_change_has_the_effect_of_looking_at_everything_again(tmp_path: Path) -> None:
+    """Random credentials, relying parties and callable contracts, against a pool that checks all it holds."""
+    random = Random(49)
+    people = [
+        person(f"somebody {number}", ED25519, domain, party)
+        for number, (domain, party) in enumerate([(DOMAIN_STAFF, STAFF), (DOMAIN_SHARING, SHARING)] * 4)
+    ]
+    chain = Chain.create(tmp_path / "ledger", more_people=people)
+    pool = TransactionPool(chain.ledger)
+    registrar = person("registrar 1", ED25519, DOMAIN_SERVICE, SERVICE)
+    free = set_credential(registrar.address, registrar.credential())
+    chain.add_block([chain.sign(registrar, [free])])
+    dropped = 0
+    for _ in range(40):
+        who = random.choice(people)
+        party_id = random.choice([STAFF, SHARING])
+        domain = DOMAIN_STAFF if party_id == STAFF else DOMAIN_SHARING
+        call = random.choice(
+            [
+                set_credential(
+                    who.address, who.credential(status=random.choice([STATUS_ACTIVE, STATUS_REVOKED]))
+                ),
+                set_credential(who.address, who.credential(relying_party=party_id, domain=domain)),
+                set_relying_party(party_id, relying_party(domain, until_height=random.choice([0, 0, 1]))),
+                Call(CONSORTIUM, write_slots([(callable_slot(party_id, TOKEN), random.choice([0, 1, 1]))])),
+                mint(TO, 1),
+            ]
+        )
+        for one in people:
+            nonce = chain.nonce(one) + random.choice([1, 2, 3])
+            with contextlib.suppress(ShelianError):
+                put(pool, chain, one, nonce)
+        before = dict(pool._by_hash)
+        commit(pool, chain, [chain.sign(registrar, [call])])
+        now = chain.ledger.tip.time_ns
+        for transaction_hash, admitted in before.items():
+            expected = looked_at(chain, admitted, now)
+            reason = pool.dropped(transaction_hash)
+            assert (reason["code"] if reason else pool.pending(transaction_hash)) == expected
+            dropped += isinstance(expected, str)
+        assert pool.status().ready == sum(one.end - one.nonce for one in pool._senders.values())
+    assert dropped > 20
+    chain.close()
