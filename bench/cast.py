@@ -56,6 +56,10 @@ CLERKS = _keys("clerk", WEBAUTHN_P256, 2)
 RESIDENTS = _keys("resident", WEBAUTHN_P256, 64)
 """They publish, take and settle orders."""
 _REGISTRARS = {organisation: _keys(f"registrar {organisation}", WEBAUTHN_P256, 2) for organisation in _KINDS}
+CALIPER_SEED = "shelian bench caliper"
+"""Each of Caliper's workers derives its key from it (BIP-32, BIP-44)."""
+CALIPER_WORKERS = 4
+"""How many of them have a credential."""
 REGISTRARS_OF_RESIDENTS = _REGISTRARS[DATA_BUREAU]
 """They enrol residents."""
 
@@ -63,6 +67,16 @@ REGISTRARS_OF_RESIDENTS = _REGISTRARS[DATA_BUREAU]
 def identity_of(key: KeyPair) -> bytes:
     """The 16 bytes that name the holder of a key on this chain."""
     return sha256(b"bench identity" + key.public_key)[:16]
+
+
+def caliper_workers() -> tuple[KeyPair, ...]:
+    """Keys as Caliper's Ethereum connector derives them, by number of the worker."""
+    from eth_account.hdaccount.deterministic import HDPath  # slow to import, and a reopened chain needs none
+
+    return tuple(
+        key_pair(SECP256K1, HDPath(f"m/44'/60'/{number}'/0/0").derive(CALIPER_SEED.encode()))
+        for number in range(CALIPER_WORKERS)
+    )
 
 
 def bench_genesis(genesis_time_ns: int) -> Genesis:
@@ -107,7 +121,13 @@ def bench_genesis(genesis_time_ns: int) -> Genesis:
             ),
             deployers=(DEPLOYER.address,),
             identities=(
-                *_identities((DEPLOYER, *SENDERS), DATA_BUREAU, Domain.SERVICE, Role.SERVICE, _SERVICE_PARTY),
+                *_identities(
+                    (DEPLOYER, *SENDERS, *caliper_workers()),
+                    DATA_BUREAU,
+                    Domain.SERVICE,
+                    Role.SERVICE,
+                    _SERVICE_PARTY,
+                ),
                 *_identities(HANDLERS, COURT, Domain.STAFF, Role.HANDLER, _STAFF_PARTY),
                 *_identities(CLERKS, COMMUNITY, Domain.STAFF, Role.COMMUNITY_CLERK, _STAFF_PARTY),
                 *_identities(RESIDENTS, DATA_BUREAU, Domain.SHARING, Role.RESIDENT, SHARING_PARTY),

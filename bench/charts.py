@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 _WIDTH, _HEIGHT = 340, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 20, 10, 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,9 @@ def line_chart(
         y = to_y(tick)
         parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>')
-    for tick in _decades(min(xs), max(xs)):
-        if min(xs) <= tick <= max(xs) * 1.001:
-            x = to_x(tick)
-            parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{short(tick)}</text>')
+    for tick in _marks(min(xs), max(xs)):
+        x = to_x(tick)
+        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{short(tick)}</text>')
     if limit is not None:
         parts.append(f'<path class="limit" d="M{_LEFT} {to_y(limit):.1f}H{_WIDTH - _RIGHT}"/>')
     for line in lines:
@@ -79,6 +78,12 @@ def _logarithmic(low: float, high: float, start: float, end: float) -> Callable[
 def _decades(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     return [10.0**power for power in range(first, max(last, first + 1) + 1)]
+
+
+def _marks(low: float, high: float) -> list[float]:
+    """Decades from `low` to `high`; both ends where there are no two of them."""
+    inside = [tick for tick in _decades(low, high) if low * 0.999 <= tick <= high * 1.001]
+    return inside if len(inside) > 1 else sorted({low, high})
 
 
 def _steps(highest: float) -> list[float]:

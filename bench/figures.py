@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.client import LoadError
 from bench.output import Output, add_output_options, command_line
@@ -63,6 +65,20 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+async def _signatures(quick: bool) -> list[dict[str, Any]]:
+    """The figures of `bench.signatures`, which needs a process that does nothing else. Raises LoadError."""
+    counts = ["--count", "20", "--rounds", "1"] if quick else []
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.signatures", "--json", *counts,
+        stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise LoadError("python -m bench.signatures failed; its errors are above")
+    figures: list[dict[str, Any]] = json.loads(out)
+    return figures
+
+
 async def _run(options: argparse.Namespace, output: Output) -> None:
     chosen = [one for one in SCENARIOS if options.scenario is None or one.name in options.scenario]
     scenarios = [one.quick() for one in chosen] if options.quick else chosen
@@ -77,6 +93,9 @@ async def _run(options: argparse.Namespace, output: Output) -> None:
         for one in targets:
             await measure(one, wanted, _say, done, warm_up=not options.quick)
 
+    if options.url is None and options.scenario is None:
+        _say("signatures: the cost of verifying one, by scheme")
+        output.report["signatures"] = await _signatures(options.quick)
     if options.url is not None:
         await on(Target("url", options.url), ethereum)
         return

@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.goals import goals
 from bench.machine import machine_facts
 from bench.report import new_report, save_report
-from bench.tables import curve_table, goal_table, latency_table, stage_table, throughput_table
+from bench.tables import caliper_table, curve_table, goal_table, latency_table, stage_table, throughput_table
 
 REPORTS = Path(__file__).parent / "reports"
 _WIDTH = 140
@@ -34,6 +34,10 @@ class Output:
         if self._copy is not None:
             save_report(self.report, self._copy)
 
+    def save_beside(self, ending: str, text: str) -> None:
+        """Keep what another program wrote, under the report's name."""
+        self._path.with_name(self._path.stem + ending).write_text(text)
+
     def print(self) -> None:
         """The tables, and where the page is."""
         report = self.report
@@ -45,6 +49,8 @@ class Output:
                 self.console.print(stage_table(one))
         for curve in report["curves"]:
             self.console.print(curve_table(curve))
+        if report["caliper"]:
+            self.console.print(caliper_table(report["caliper"]))
         self.console.print(goal_table(goals(report["results"], report["curves"], report["signatures"])))
         self.console.print(str(self._path.with_suffix(".html")), soft_wrap=True)
 

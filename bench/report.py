@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from bench.charts import Line, line_chart
 from bench.goals import OURS, REQUIRED_P99_MS, REQUIRED_PER_S, goals
 from bench.load import Latency
 from bench.scenarios import Measured
-from bench.stages import STAGES
+from bench.stages import STAGES, Spent
 
 FORMAT = "shelian-bench/2"
 _SECTIONS = ("results", "curves", "caliper", "signatures")
@@ -106,12 +106,13 @@ def as_html(report: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where the time of a transaction went: CPU and wall µs by stage."""
+    """Where the time of one operation went: CPU and wall µs by stage; `width` is its share of the row."""
 
     zh: str
     en: str
     cpu_us: dict[str, float]
     wall_us: dict[str, float]
+    width: float = 1.0
 
     @property
     def whole_us(self) -> float:
@@ -119,29 +120,32 @@ class Stack:
 
 
 def _stacks(report: dict[str, Any]) -> list[Stack]:
-    stacks = [
-        _stack(
-            one["title"]["zh"],
-            f"{one['title']['en']}, {one['transport']}",
-            one["stages"],
-            one["transactions"],
-        )
-        for one in report["results"]
-        if one["stages"]
-    ]
+    """Each scenario's alone; those of one curve to one scale, so that growth is seen."""
+    stacks = []
+    for one in report["results"]:
+        if one["stages"]:
+            en = f"{one['title']['en']}, {one['transport']}"
+            stacks.append(_stack(one["title"]["zh"], en, one["stages"], one["operations"]))
     for curve in report["curves"]:
-        for point in curve["points"]:
-            if point["stages"]:
-                zh = f"ERC-20 转账，{point['size']:,} 个{curve['title']['zh']}"
-                en = f"ERC-20 transfers at {point['size']:,} {curve['title']['en']}"
-                stacks.append(_stack(zh, en, point["stages"], point["stage_transfers"]))
+        grown = [
+            _stack(
+                f"ERC-20 转账，{point['size']:,} 个{curve['title']['zh']}",
+                f"ERC-20 transfers at {point['size']:,} {curve['title']['en']}",
+                point["stages"],
+                point["stage_transfers"],
+            )
+            for point in curve["points"]
+            if point["stages"]
+        ]
+        widest = max((stack.whole_us for stack in grown), default=1.0)
+        stacks += [replace(stack, width=stack.whole_us / widest) for stack in grown]
     return stacks
 
 
-def _stack(zh: str, en: str, stages: dict[str, dict[str, float]], transactions: int) -> Stack:
+def _stack(zh: str, en: str, stages: Spent, operations: int) -> Stack:
     def by_stage(clock: str) -> dict[str, float]:
         return {
-            stage: max(0.0, stages[stage][clock]) * 1e6 / transactions for stage in STAGES if stage in stages
+            stage: max(0.0, stages[stage][clock]) * 1e6 / operations for stage in STAGES if stage in stages
         }
 
     return Stack(zh, en, by_stage("cpu"), by_stage("wall"))

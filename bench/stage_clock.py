@@ -29,6 +29,7 @@ _BOUNDS: tuple[tuple[str, Any, str], ...] = (
     ("signature", node.ledger.admission, "check_form"),
     ("signature", node.ledger.admission, "sender_of"),
     ("signature", node.ledger.admission, "verify"),
+    ("signature", Ledger, "verify_ahead"),
     ("check", Ledger, "check"),
     ("pool", TransactionPool, "add"),
     ("pool", TransactionPool, "ready"),

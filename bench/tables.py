@@ -12,6 +12,9 @@ from bench.stages import STAGES
 
 Result = dict[str, Any]
 
+_CALIPER_FIGURES = ("succeeded", "failed", "send_per_s", "per_s")
+_CALIPER_SECONDS = ("min_s", "average_s", "max_s")
+
 
 def throughput_table(results: Sequence[Result]) -> Table:
     table = Table(title="吞吐 throughput (included a second)", title_justify="left")
@@ -89,6 +92,32 @@ def curve_table(curve: dict[str, Any]) -> Table:
             f"{(point['disk_bytes'] - curve['empty_disk_bytes']) / point['transactions']:,.0f}",
             f"{point['log_bytes'] / 1e6:,.1f}",
             " ".join(f"{seconds:.2f}" for seconds in point["reopen_s"]),
+        )
+    return table
+
+
+def caliper_table(rounds: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="Caliper, Ethereum connector over WebSocket", title_justify="left")
+    for heading in (
+        "",
+        "workers",
+        "succeeded",
+        "failed",
+        "sent /s",
+        "throughput /s",
+        "min / avg / max s",
+        "Caliper CPU ms/tx",
+        "node CPU ms/tx",
+    ):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for one in rounds:
+        table.add_row(
+            one["name"],
+            str(one["workers"]),
+            *("–" if one[name] is None else f"{one[name]:,g}" for name in _CALIPER_FIGURES),
+            " / ".join("–" if one[name] is None else f"{one[name]:.2f}" for name in _CALIPER_SECONDS),
+            f"{one['client_ms']:.2f}",
+            f"{one['node_ms']:.2f}",
         )
     return table
 

@@ -7,10 +7,8 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ from typing import Any
 
 from bench.cast import DEPLOYER
 from bench.client import Client, LoadError
+from bench.npm import installed_modules
 from bench.stages import Spent
 
 _HERE = Path(__file__).parent
@@ -126,18 +125,9 @@ async def anvil(binary: Path) -> AsyncIterator[Target]:
 
 def find_anvil() -> Path | None:
     """Anvil's binary, installed from the lock file first if npm is here; None, and why is printed, if not."""
-    modules = _HERE / "node_modules"
-    installed = modules / ".package-lock.json"
-    lock = _HERE / "package-lock.json"
-    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
-        npm = shutil.which("npm")
-        if npm is None:
-            print("optional part missing: anvil (npm ci --prefix bench needs Node.js)")
-            return None
-        command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        if subprocess.run(command, cwd=_HERE, check=False).returncode:
-            print("optional part missing: anvil (npm ci --prefix bench failed)")
-            return None
+    modules = installed_modules(_HERE, "anvil")
+    if modules is None:
+        return None
     found = next(modules.glob("@foundry-rs/anvil-*/bin/anvil"), None)
     if found is None:
         print("optional part missing: anvil (no binary for this machine)")

@@ -1,0 +1,1 @@
+"""Hyperledger Caliper's Ethereum connector, unmodified, against our node over WebSocket."""
