@@ -159,7 +159,7 @@ def load_genesis(snapshot: DatabaseSnapshot) -> bytes | None:
 
 def load_block(snapshot: DatabaseSnapshot, height: int) -> BlockRecord | None:
     raw = snapshot.get(BLOCKS, height)
-    return None if raw is None else _decode_record(height, raw)
+    return None if raw is None else decode_record(height, raw)
 
 
 def load_header(snapshot: DatabaseSnapshot, height: int) -> bytes | None:
@@ -178,12 +178,12 @@ def load_transaction(snapshot: DatabaseSnapshot, height: int, index: int) -> byt
 def load_receipts(snapshot: DatabaseSnapshot, height: int) -> tuple[StoredReceipt, ...]:
     """The receipts of all transactions of a block in order; none if there is no such block."""
     rows = snapshot.scan(RECEIPTS, prefix=encode_height(height))
-    return tuple(_decode_receipt(raw) for _, raw in rows)
+    return tuple(decode_receipt(raw) for _, raw in rows)
 
 
 def load_receipt(snapshot: DatabaseSnapshot, height: int, index: int) -> StoredReceipt | None:
     raw = snapshot.get(RECEIPTS, (height, index))
-    return None if raw is None else _decode_receipt(raw)
+    return None if raw is None else decode_receipt(raw)
 
 
 def load_commit(snapshot: DatabaseSnapshot, height: int) -> bytes | None:
@@ -198,7 +198,7 @@ def load_commit(snapshot: DatabaseSnapshot, height: int) -> bytes | None:
 def load_validators(snapshot: DatabaseSnapshot, height: int) -> tuple[StoredValidator, ...]:
     """The validators in force at `height`, by the last row at or below it; none below the first."""
     for _, raw in snapshot.scan(VALIDATORS, start=encode_height(height), reverse=True, limit=1):
-        return _decode_validators(raw)
+        return decode_validators(raw)
     return ()
 
 
@@ -244,7 +244,8 @@ def _encode_record(record: BlockRecord) -> bytes:
     )
 
 
-def _decode_record(height: int, raw: bytes) -> BlockRecord:
+def decode_record(height: int, raw: bytes) -> BlockRecord:
+    """LedgerError `state.row_malformed`."""
     block_hash, time, proposer, root, results, rules, limit, used, bloom, count, size = decode_row(raw, 11)
     return BlockRecord(
         height,
@@ -279,7 +280,8 @@ def _encode_receipt(receipt: StoredReceipt) -> bytes:
     )
 
 
-def _decode_receipt(raw: bytes) -> StoredReceipt:
+def decode_receipt(raw: bytes) -> StoredReceipt:
+    """LedgerError `state.row_malformed`."""
     sender, code, data, wanted, used, encoded, contract, output, first_log = decode_row(raw, 9)
     result = TransactionResult(integer(code), data, integer(wanted), integer(used))
     return StoredReceipt(sender, result, encoded, contract or None, output, integer(first_log))
@@ -289,7 +291,8 @@ def _encode_validators(validators: Sequence[StoredValidator]) -> bytes:
     return encode_row(field for validator in validators for field in (validator.public_key, validator.power))
 
 
-def _decode_validators(raw: bytes) -> tuple[StoredValidator, ...]:
+def decode_validators(raw: bytes) -> tuple[StoredValidator, ...]:
+    """LedgerError `state.row_malformed`."""
     fields = decode_row(raw)
     if len(fields) % 2:
         raise LedgerError("state.row_malformed", "a validator without power", raw)
@@ -322,6 +325,6 @@ def _decode_tip(raw: bytes) -> Tip:
         root,
         results,
         genesis,
-        _decode_validators(validators),
-        _decode_validators(next_validators),
+        decode_validators(validators),
+        decode_validators(next_validators),
     )
