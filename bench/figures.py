@@ -66,7 +66,7 @@ def _say(line: str) -> None:
 
 
 async def _signatures(quick: bool) -> list[dict[str, Any]]:
-    """The figures of `bench.signatures`, which needs a process that does nothing else. Raises LoadError."""
+    """The figures of `bench.signatures`, in a process that does nothing else; none if it fails."""
     counts = ["--count", "20", "--rounds", "1"] if quick else []
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.signatures", "--json", *counts,
@@ -74,7 +74,8 @@ async def _signatures(quick: bool) -> list[dict[str, Any]]:
     )  # fmt: skip
     out, _ = await process.communicate()
     if process.returncode:
-        raise LoadError("python -m bench.signatures failed; its errors are above")
+        _say("signatures: 没有结果 no figures: python -m bench.signatures failed")
+        return []
     figures: list[dict[str, Any]] = json.loads(out)
     return figures
 

@@ -99,7 +99,7 @@ def as_html(report: dict[str, Any]) -> str:
         required_p99_ms=REQUIRED_P99_MS,
         stage_names=STAGES,
         stage_colours={stage: number for number, stage in enumerate(STAGES)},
-        stacks=_stacks(report),
+        stacks=stacks_of(report),
         charts=_charts(report["curves"]),
     )
 
@@ -119,7 +119,7 @@ class Stack:
         return sum(self.cpu_us.values())
 
 
-def _stacks(report: dict[str, Any]) -> list[Stack]:
+def stacks_of(report: dict[str, Any]) -> list[Stack]:
     """Each scenario's alone; those of one curve to one scale, so that growth is seen."""
     stacks = []
     for one in report["results"]:

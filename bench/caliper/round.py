@@ -73,8 +73,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 async def _run(modules: Path, workers: int, transactions: int | None) -> tuple[list[dict[str, Any]], str]:
     """Caliper's rounds and its own report. Raises LoadError.
 
-    `client_ms` and `node_ms` of a round: CPU time of Caliper's processes and of the node, a transaction, of the
-    whole run with its start and preparation: which of the two the rates are limited by.
+    `client_ms` and `node_ms` of a round: CPU time of Caliper's processes and of the node, a transaction, of
+    the whole run with its start and preparation: which of the two the rates are limited by.
     """
     with tempfile.TemporaryDirectory(prefix="shelian-caliper-") as name:
         workspace = Path(name)
