@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,8 @@ import uvloop
 
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import EngineStatus
-from node.chain.errors import LedgerError, Refusal
+from network.intake import Intake, Outcome
+from node.chain.errors import LedgerError, ShelianError
 from node.chain.genesis import Genesis
 from node.chain.transaction import Address
 from node.execution.executor import Executor
@@ -63,6 +64,7 @@ class Node:
         self._ledger = Ledger.open(config.directory, config.genesis)
         self._pool = TransactionPool(self._ledger, config.pool)
         self._engine = EmbeddedEngine(self._ledger, self._pool, config.key, clock_ns, config.pace)
+        self._intake = Intake(self._ledger, self._pool, clock_ns, self._added)
         self._pending_listeners: list[Callable[[bytes], None]] = []
         try:
             self._server = RpcServer(self, config.rpc)
@@ -94,6 +96,7 @@ class Node:
 
     async def stop(self) -> None:
         await self._server.stop()
+        await asyncio.to_thread(self._intake.stop)
         await asyncio.to_thread(self._engine.stop)
         self._ledger.close()
         _log.info("node stopped")
@@ -125,24 +128,21 @@ class Node:
 
         Raises what `Ledger.check` and the pool refuse with, and LedgerError ``engine.stopped``.
         """
+        (outcome,) = await self.submit_many((raw,))
+        if isinstance(outcome, ShelianError):
+            raise outcome
+        return outcome
+
+    async def submit_many(self, raws: Sequence[bytes]) -> list[Outcome]:
+        """`submit` of each, in order: its hash, or why it was refused. Raises LedgerError
+        ``engine.stopped``.
+        """
         failure = self._engine.status().failure
         if failure is not None:
             raise LedgerError(
                 "engine.stopped", "this node makes no blocks any more", failure, "a running engine"
             )
-        now_ns = self._clock_ns()
-        admitted = self._ledger.check(raw, now_ns)
-        transaction_hash = admitted.transaction.hash
-        try:
-            self._pool.add(admitted, now_ns)
-        except Refusal as refusal:
-            if refusal.code == "pool.known":
-                return transaction_hash
-            raise
-        self._engine.wake()
-        for listener in tuple(self._pending_listeners):
-            listener(transaction_hash)
-        return transaction_hash
+        return await self._intake.submit(raws)
 
     def pending_nonce(self, sender: Address) -> int | None:
         return self._pool.pending_nonce(sender)
@@ -174,6 +174,12 @@ class Node:
     def on_pending(self, listener: Callable[[bytes], None]) -> Callable[[], None]:
         self._pending_listeners.append(listener)
         return lambda: self._pending_listeners.remove(listener)
+
+    def _added(self, transaction_hashes: Sequence[bytes]) -> None:
+        self._engine.wake()
+        for listener in tuple(self._pending_listeners):
+            for transaction_hash in transaction_hashes:
+                listener(transaction_hash)
 
 
 def run_node(config: NodeConfig, started: Callable[[Node], None] = lambda node: None) -> None:

@@ -265,11 +265,13 @@ class TransactionPool:
                 if max_gas < least:
                     return chosen
                 admitted = sender.transactions[nonce]
-                if open_gas < least and not admitted.is_staff:
+                gas = admitted.gas_limit
+                # Where there is no room for it, there is none for what follows it.
+                if gas > max_gas or (gas > open_gas and not admitted.is_staff):
                     continue
-                gas, size = admitted.gas_limit, encoded_size(admitted.transaction.raw)
-                if gas > max_gas or size > max_bytes or (not admitted.is_staff and gas > open_gas):
-                    continue  # no room for it: nor for what follows it
+                size = encoded_size(admitted.transaction.raw)
+                if size > max_bytes:
+                    continue
                 chosen.append(admitted)
                 max_gas -= gas
                 max_bytes -= size

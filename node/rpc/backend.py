@@ -6,10 +6,11 @@ transactions are announced to listeners, which may be called from any thread and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from node.chain.errors import ShelianError
 from node.chain.genesis import Genesis
 from node.chain.transaction import Address
 from node.execution import Executor
@@ -63,6 +64,12 @@ class Backend(Protocol):
         """Check a transaction and put it into the pool; its hash. Known ones give their hash again.
 
         Raises ShelianError: what `Ledger.check` and the pool refuse with.
+        """
+        ...
+
+    async def submit_many(self, raws: Sequence[bytes]) -> list[bytes | ShelianError]:
+        """`submit` of each, in order: its hash, or why it was refused. Raises ShelianError if none can be
+        taken.
         """
         ...
 

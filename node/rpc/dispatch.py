@@ -13,7 +13,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import orjson
 import structlog
@@ -103,8 +104,9 @@ class Dispatcher:
         try:
             if isinstance(message, list):
                 return await self._answer_batch(message, request)
-            answer = await self._answer_one(message, request)
-            return b"" if answer is None else self._fit(answer, message, limits.response_bytes)
+            opened = self._open(message, request)
+            answer = opened.answer(await self._result(opened, request))
+            return b"" if answer is None else self._fit(answer, opened, limits.response_bytes)
         finally:
             request.release()
 
@@ -112,22 +114,34 @@ class Dispatcher:
         answers: list[bytes] = []
         room = self._limits.response_bytes
         slice_end = time.monotonic() + _SLICE_SECONDS
-        for call in calls:
-            if room <= 0:
-                answer: bytes | None = self._fit(b"", call, -1)
-            else:
-                answer = await self._answer_one(call, request)
+        for together in self._groups(calls, request):
+            results: list[object] = [None] * len(together)
+            if room > 0:
+                results = await self._results(together, request)
+            for opened, result in zip(together, results, strict=True):
+                answer = opened.answer(result)
                 if answer is not None:
-                    answer = self._fit(answer, call, room)
-            if answer is not None:
-                answers.append(answer)
-                room -= len(answer)
+                    answers.append(self._fit(answer, opened, room))
+                    room -= len(answers[-1])
             if time.monotonic() > slice_end:
                 await asyncio.sleep(0)
                 slice_end = time.monotonic() + _SLICE_SECONDS
         return b"[" + b",".join(answers) + b"]" if answers else b""
 
-    def _fit(self, answer: bytes, call: object, room: int) -> bytes:
+    def _groups(self, calls: list[object], request: Request) -> Iterator[list[_Opened]]:
+        """The calls of a batch in order, opened; in a row those that are better answered together."""
+        together: list[_Opened] = []
+        for call in calls:
+            opened = self._open(call, request)
+            if together and not (
+                opened.method and opened.method.many and opened.method is together[0].method
+            ):
+                yield together
+                together = []
+            together.append(opened)
+        yield together
+
+    def _fit(self, answer: bytes, opened: _Opened, room: int) -> bytes:
         if len(answer) <= room:
             return answer
         too_large = limited(
@@ -136,11 +150,11 @@ class Dispatcher:
             None,
             self._limits.response_bytes,
         )
-        return _dump(call.get("id") if isinstance(call, dict) else None, error=too_large)
+        return _dump(opened.identity, error=too_large)
 
-    async def _answer_one(self, call: object, request: Request) -> bytes | None:
-        identity: object = None
-        is_notification = False
+    def _open(self, call: object, request: Request) -> _Opened:
+        """Everything up to the handler: envelope, method, scope, rate, parameters. Never raises."""
+        opened = _Opened()
         try:
             if (
                 not isinstance(call, dict)
@@ -154,34 +168,27 @@ class Dispatcher:
                     call,
                     '{"jsonrpc":"2.0","id":…,"method":…}',
                 )
-            is_notification = "id" not in call
             given = call.get("id")
             if given is not None and (isinstance(given, bool) or not isinstance(given, str | int | float)):
                 raise rpc_error(
                     INVALID_REQUEST, "rpc.envelope", "id is a string, a number or null", given, "1"
                 )
-            identity = given
-            result = await self._call(call["method"], call.get("params"), request)
-            return None if is_notification else _dump(identity, result)
+            opened.is_notification = "id" not in call
+            opened.identity = given
+            method = self._method(call["method"], request.caller)
+            opened.parameters = method.parse(call.get("params"))
+            opened.method = method
         except RpcError as error:
-            failure = error
-        except ShelianError as error:
-            failure = refused(error)
-        except Exception:
-            name = call.get("method") if isinstance(call, dict) else None
-            _log.exception("call failed", method=name)
-            failure = rpc_error(
-                INTERNAL_ERROR, "rpc.internal", "the node failed to answer; its log says why", None, None
-            )
-        return None if is_notification else _dump(identity, error=failure)
+            opened.failure = error
+        return opened
 
-    async def _call(self, name: str, params: object, request: Request) -> object:
+    def _method(self, name: str, caller: Caller) -> Method:
+        """The method, if the caller may call it now. Raises RpcError."""
         method = self._methods.get(name)
         if method is None:
             raise rpc_error(
                 UNKNOWN_METHOD, "rpc.unknown_method", f"the method {name[:80]} does not exist", name
             )
-        caller = request.caller
         if not caller.scope.allows_method(name):
             raise rpc_error(
                 REFUSED, "rpc.scope_method", "the token does not open this method", name, caller.scope.methods
@@ -189,12 +196,60 @@ class Dispatcher:
         wait = caller.take(method.cost)
         if wait > 0.0:
             raise _too_fast(wait)
-        parameters = method.parse(params)
-        if method.kind is Kind.QUICK:
-            return method.handler(request, *parameters)
-        if method.kind is Kind.ASYNC:
-            return await method.handler(request, *parameters)
-        return await request.work(method.handler, *parameters)
+        return method
+
+    async def _results(self, together: list[_Opened], request: Request) -> list[object]:
+        """The result or the error of each."""
+        if len(together) == 1:
+            return [await self._result(together[0], request)]
+        method = together[0].method
+        assert method is not None and method.many is not None  # noqa: S101, PT018 - see _groups
+        try:
+            results: list[object] = await method.many(request, [opened.parameters for opened in together])
+        except Exception as error:
+            return [error] * len(together)
+        return results
+
+    async def _result(self, opened: _Opened, request: Request) -> object:
+        """The result, or the error."""
+        method = opened.method
+        if method is None:
+            return opened.failure
+        try:
+            if method.kind is Kind.QUICK:
+                return method.handler(request, *opened.parameters)
+            if method.kind is Kind.ASYNC:
+                return await method.handler(request, *opened.parameters)
+            return await request.work(method.handler, *opened.parameters)
+        except Exception as error:
+            return error
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A call that was looked at: its method and parameters, or why it has none."""
+
+    identity: object = None
+    is_notification: bool = False
+    method: Method | None = None
+    parameters: list[object] = field(default_factory=list)
+    failure: RpcError | None = None
+
+    def answer(self, result: object) -> bytes | None:
+        """The answer with a result or an error; None to a notification."""
+        error: RpcError | None = None
+        if isinstance(result, RpcError):
+            error = result
+        elif isinstance(result, ShelianError):
+            error = refused(result)
+        elif isinstance(result, Exception):
+            _log.error("call failed", method=self.method and self.method.name, exc_info=result)
+            error = rpc_error(
+                INTERNAL_ERROR, "rpc.internal", "the node failed to answer; its log says why", None, None
+            )
+        if self.is_notification:
+            return None
+        return _dump(self.identity, result) if error is None else _dump(self.identity, error=error)
 
 
 def _too_fast(wait: float) -> RpcError:

@@ -69,8 +69,8 @@ class HttpEndpoint:
         """The body, given up as soon as it is known to be too large or too slow."""
         most = self._config.limits.body_bytes
         declared = headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > most:
-            raise HttpRefused(413, "rpc.body_too_large", "the body is too large", int(declared), most)
+        if len(declared) > 18 or (declared.isdecimal() and int(declared) > most):
+            raise HttpRefused(413, "rpc.body_too_large", "the body is too large", declared[:40], most)
         message = await receive()
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):

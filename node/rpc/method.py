@@ -41,6 +41,10 @@ class Method:
     kind: Kind = Kind.QUICK
     cost: float = 1.0
     """Tokens it takes from a caller's buckets."""
+    many: Callable[..., Any] | None = None
+    """Where calls that follow one another in a batch are better answered together: a coroutine function
+    `many(request, parameters of each)` that gives, in order, the result or the error of each.
+    """
 
     def parse(self, given: object) -> list[object]:
         """The parameters, typed. Raises RpcError -32602."""

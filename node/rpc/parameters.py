@@ -176,7 +176,7 @@ def parse_call(name: str, value: object) -> CallObject:
         raise invalid(name, value, "a call object")
     unknown = set(value) - _CALL_FIELDS
     if unknown:
-        raise invalid(f"{name}.{min(unknown)}", value[min(unknown)], f"only {sorted(_CALL_FIELDS)}")
+        raise invalid(f"{name}.{min(unknown)[:40]}", value[min(unknown)], f"only {sorted(_CALL_FIELDS)}")
     fields = {key: field for key, field in value.items() if field is not None}
     for key in ("gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "nonce", "type", "chainId"):
         if key in fields:

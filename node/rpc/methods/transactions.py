@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from node.chain.errors import ShelianError
 from node.chain.transaction import Address, ImiTransaction, decode
 from node.rpc.blocks import receipt_at, receipts_of, transaction_at
 from node.rpc.errors import REFUSED, RpcError, limited, rpc_error
@@ -25,6 +28,14 @@ _NOT_YET = 4
 async def send(request: Request, raw: bytes) -> str:
     _check_scope(request, raw)
     return data(await request.node.submit(raw))
+
+
+async def send_many(request: Request, calls: Sequence[Sequence[bytes]]) -> list[str | Exception]:
+    """`send` of each: they are checked together, their signatures in parallel."""
+    refusals = [_scope_refusal(request, raw) for (raw,) in calls]
+    allowed = [raw for (raw,), refusal in zip(calls, refusals, strict=True) if refusal is None]
+    outcomes = iter(await request.node.submit_many(allowed))
+    return [refusal or _hash_or_error(next(outcomes)) for refusal in refusals]
 
 
 async def send_and_wait(request: Request, raw: bytes, milliseconds: int | None) -> Json:
@@ -93,6 +104,18 @@ def pool(request: Request) -> Json:
     return {"ready": hex(held.ready), "waiting": hex(held.waiting), "bytes": hex(held.bytes)}
 
 
+def _scope_refusal(request: Request, raw: bytes) -> Exception | None:
+    try:
+        _check_scope(request, raw)
+    except (ShelianError, RpcError) as error:
+        return error
+    return None
+
+
+def _hash_or_error(outcome: bytes | ShelianError) -> str | Exception:
+    return data(outcome) if isinstance(outcome, bytes) else outcome
+
+
 def _check_scope(request: Request, raw: bytes) -> None:
     """A token limited to some contracts sends to those only, and creates none."""
     if request.caller.scope.contracts is None:
@@ -112,7 +135,7 @@ _INDEX = Parameter("index", parse_quantity)
 _TIMEOUT = Parameter("timeoutMs", parse_count, None)
 
 METHODS = (
-    Method("eth_sendRawTransaction", send, (_RAW,), Kind.ASYNC, cost=2),
+    Method("eth_sendRawTransaction", send, (_RAW,), Kind.ASYNC, cost=2, many=send_many),
     Method("eth_sendRawTransactionSync", send_and_wait, (_RAW, _TIMEOUT), Kind.ASYNC, cost=4),
     Method("shelian_sendRawTransactionSync", send_and_wait, (_RAW, _TIMEOUT), Kind.ASYNC, cost=4),
     Method("eth_getTransactionByHash", by_hash, (_HASH,)),

@@ -209,7 +209,7 @@ def test_an_imi_estimate_is_the_least_gas_that_does(node: RunningNode, sample: s
     assert node.send(node.sign_imi(calls, gas=gas))["status"] == "0x1"
     gas = int(node.call("shelian_estimateImiGas", wanted), 16)
     assert node.send(node.sign_imi(calls, gas=gas - 1))["status"] == "0x0"
-    refused = node.error("shelian_estimateImiGas", wanted | {"scheme": "0x5"})
+    refused = node.error("shelian_estimateImiGas", wanted | {"scheme": "0x6"})
     assert refused["data"]["code"] == "rpc.invalid_parameter"
 
 
