@@ -67,7 +67,7 @@ def check_request(data: object, *, chain_id: int, now: int) -> SigningRequest:
         raise SigningRefused(
             "sign.request_fields", "fields are missing or too many", got=got, expected=_FIELDS
         )
-    if data["v"] != 1:
+    if type(data["v"]) is not int or data["v"] != 1:  # true equals 1, and is none
         raise SigningRefused("sign.request_version", "an unknown request version", got=data["v"], expected=1)
     if data["chain_id"] != chain_id:
         raise SigningRefused("sign.other_chain", "another chain", got=data["chain_id"], expected=chain_id)

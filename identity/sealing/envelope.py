@@ -32,7 +32,7 @@ from node.chain.errors import DecodeError
 FORMAT = "shelian-envelope/1"
 _KEYS_BYTES = 65_536
 """Room for the sealed copies in an encoded envelope, beside the manifest."""
-_HEX = re.compile(r"0x(?:[0-9a-f]{2})+")
+_HEX = re.compile(r"0x[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def decode_envelope(raw: bytes) -> Envelope:
 
 def _sealed_secret(item: Mapping[str, Any]) -> SealedSecret:
     recipient, number = item["recipient"], item["algorithm"]
-    if not isinstance(recipient, int) or not isinstance(number, int):
+    if type(recipient) is not int or type(number) is not int:  # true and false are ints too
         raise TypeError("integers are expected")
     algorithm = _algorithm(number)
     key = SealedSecret(recipient, number, _from_hex(item["public_key"]), _from_hex(item["sealed"]))
@@ -255,6 +255,7 @@ def _hex(data: bytes) -> str:
 
 
 def _from_hex(value: object) -> bytes:
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
-        raise TypeError("0x and lower-case hex digits are expected")
+    # The digits are matched one by one: a repeated group of two takes 75 bytes of memory for each digit.
+    if not isinstance(value, str) or not _HEX.fullmatch(value) or len(value) & 1:
+        raise TypeError("0x and pairs of lower-case hex digits are expected")
     return bytes.fromhex(value[2:])

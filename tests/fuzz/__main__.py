@@ -78,7 +78,7 @@ def grow(target: Target, inputs: int, seconds: int) -> Run:
         for path in found.iterdir():
             shutil.copy(path, target.corpus / path.name)
         merged = run_target(target, keep=smallest, merge=True)
-        if merged.failure:
+        if merged.failure or not any(smallest.iterdir()):
             return merged
         for path in target.corpus.iterdir():
             path.unlink()

@@ -1,4 +1,6 @@
-"""One target under atheris, in this process: `python -m tests.fuzz.coverage_guided TARGET [libFuzzer options]`.
+"""One target under atheris, in this process.
+
+    python -m tests.fuzz.coverage_guided TARGET [libFuzzer options]
 
 The modules that a target names are instrumented as they are imported, so branches taken in them guide the
 fuzzer. Half of the mutations are the target's own, which keep its structure; the others are libFuzzer's.
@@ -35,7 +37,9 @@ def main() -> None:
             return havoc(data)[:max_size]
         return loaded.mutate(data, random, havoc)[:max_size]
 
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], loaded.one_input, custom_mutator=mutate)
+    # libFuzzer starts the workers of a merge by a shell with what stands first.
+    command = f"{sys.executable} -m tests.fuzz.coverage_guided {target.name}"
+    atheris.Setup([command, *sys.argv[2:]], loaded.one_input, custom_mutator=mutate)
     gc.freeze()
     atheris.Fuzz()
 
