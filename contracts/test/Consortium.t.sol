@@ -187,7 +187,7 @@ contract ConsortiumTest is DistrictTest {
         vm.prank(CONSORTIUM);
         vm.expectRevert(abi.encodeWithSelector(IConsortium.RulesInvalid.selector, 11, 0));
         consortium.addRules(row);
-        row.schemeGas[1] = 6_000;
+        row.schemeGas[1] = 8_000;
         vm.prank(CONSORTIUM);
         consortium.addRules(row);
         vm.assertEq(consortium.rulesVersion(), 2);

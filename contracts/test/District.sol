@@ -152,7 +152,8 @@ abstract contract District {
         row.maxCalls = 100;
         row.maxValidity = 86_400;
         row.fork = 1;
-        (row.schemeGas[1], row.schemeGas[2], row.schemeGas[3]) = (6_000, 3_000, 4_000);
+        (row.schemeGas[1], row.schemeGas[2], row.schemeGas[3]) = (8_000, 9_000, 7_000);
+        (row.schemeGas[4], row.schemeGas[5]) = (56_000, 17_000);
     }
 
     function _parties() private {

@@ -99,7 +99,7 @@ FIRST_RULES: Final = Rules(
     max_calls=100,
     max_validity=86_400,
     fork=FORK_CANCUN,
-    scheme_gas=(0, 6_000, 3_000, 4_000, 0, 0, 0, 0),
+    scheme_gas=(0, 8_000, 9_000, 7_000, 56_000, 17_000, 0, 0),
 )
 """Version 1, unless a genesis says otherwise."""
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+from gmssl_pyx import sm2_sign
 from nacl.signing import SigningKey
 
 from node.chain.block import Block, block_id_of, data_hash, evidence_hash
@@ -58,8 +60,11 @@ from node.chain.rules import (
 from node.chain.signing import (
     ED25519,
     ES256,
+    ML_DSA_65,
     P256_ORDER,
     SECP256K1,
+    SM2,
+    SM2_ORDER,
     WEBAUTHN_ES256,
     WebAuthnAssertion,
     client_data_prefix,
@@ -68,6 +73,7 @@ from node.chain.signing import (
 from node.chain.transaction import Call, ImiTransaction, build_ethereum, build_imi
 from node.chain.validators import Validator, validator_address, validators_hash
 from node.ledger import DecidedBlock, FinalizedBlock, Ledger
+from tests.helpers import sm2_reference
 
 SECOND_NS = 1_000_000_000
 GENESIS_TIME = 1_800_000_000
@@ -492,7 +498,30 @@ def _sign_p256(secret: bytes, message: bytes) -> bytes:
     return r.to_bytes(32, "big") + min(s, P256_ORDER - s).to_bytes(32, "big")
 
 
-_KEYS = {SECP256K1: _secp256k1_key, WEBAUTHN_ES256: _webauthn_key, ED25519: _ed25519_key, ES256: _es256_key}
+def _sm2_key(secret: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
+    scalar = int.from_bytes(secret, "big") % (SM2_ORDER - 2) + 1
+    private, public = scalar.to_bytes(32, "big"), sm2_reference.public_key(scalar)
+
+    def sign(signing_hash: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(sm2_sign(private, public, signing_hash))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    return public, sign
+
+
+def _ml_dsa_key(secret: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
+    key = MLDSA65PrivateKey.from_seed_bytes(secret)
+    return key.public_key().public_bytes_raw(), key.sign
+
+
+_KEYS = {
+    SECP256K1: _secp256k1_key,
+    WEBAUTHN_ES256: _webauthn_key,
+    ED25519: _ed25519_key,
+    ES256: _es256_key,
+    SM2: _sm2_key,
+    ML_DSA_65: _ml_dsa_key,
+}
 
 
 def _hex(data: bytes) -> str:

@@ -75,7 +75,7 @@ def document() -> dict[str, Any]:
             "max_calls": 100,
             "max_validity": 86_400,
             "fork": 1,
-            "scheme_gas": [0, 6_000, 3_000, 4_000, 0, 0, 0, 0],
+            "scheme_gas": [0, 8_000, 9_000, 7_000, 56_000, 17_000, 0, 0],
         },
         "consensus_params": {
             "block_max_bytes": 4_194_304,

@@ -121,7 +121,7 @@ BAD_ENVELOPES: dict[str, tuple[Callable[[Chain], bytes], str]] = {
         lambda chain: changed(chain, chain.clerk, gas_limit=24_000),
         "tx.gas_below_intrinsic",
     ),
-    "scheme without a price": (lambda chain: _of_scheme(chain, 4), "tx.scheme_off"),
+    "scheme without a price": (lambda chain: _of_scheme(chain, 6), "tx.scheme_off"),
     "initcode too large": (
         lambda chain: chain.deploy(chain.service, bytes(49_153), gas_limit=9_000_000),
         "tx.initcode_too_large",
@@ -319,9 +319,9 @@ def test_the_order_of_checks_gives_one_answer_to_a_transaction_with_many_faults(
     tx = decode(chain.sign(stranger, [transfer(TO, 1, OTHER_TOKEN)]))
     assert isinstance(tx, ImiTransaction)
     faults: list[dict[str, object]] = [
-        {"chain_id": 1, "valid_until": NOW, "gas_limit": 1, "scheme": 4},
-        {"valid_until": NOW, "gas_limit": 1, "scheme": 4},
-        {"gas_limit": 1, "scheme": 4},
+        {"chain_id": 1, "valid_until": NOW, "gas_limit": 1, "scheme": 6},
+        {"valid_until": NOW, "gas_limit": 1, "scheme": 6},
+        {"gas_limit": 1, "scheme": 6},
         {"gas_limit": 1},
         {},
     ]
@@ -332,7 +332,8 @@ def test_the_order_of_checks_gives_one_answer_to_a_transaction_with_many_faults(
 
 
 def test_intrinsic_gas_prices_scheme_and_bytes(chain: Chain) -> None:
-    for who, price in ((chain.clerk, 3_000), (chain.judge, 4_000), (chain.officer, 6_000)):
+    for who in (chain.clerk, chain.judge, chain.officer):
+        price = FIRST_RULES.scheme_gas[who.scheme]
         raw = chain.sign(who, [transfer(TO, 1)])
         exact = 21_000 + price + 8 * len(raw)
         assert chain.ledger.check(raw, chain.next_time_ns).intrinsic_gas == exact

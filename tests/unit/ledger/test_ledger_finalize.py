@@ -9,8 +9,8 @@ import pytest
 from node.chain.encoding import keccak256
 from node.chain.errors import LedgerError
 from node.chain.receipt import decode_receipt, results_hash
-from node.chain.rules import COINBASE, STATUS_REVOKED
-from node.chain.signing import ED25519
+from node.chain.rules import COINBASE, FIRST_RULES, STATUS_REVOKED
+from node.chain.signing import ED25519, ES256
 from node.chain.transaction import ImiTransaction, decode
 from node.ledger import DecidedBlock
 from tests.helpers.ledger import (
@@ -80,7 +80,7 @@ def test_a_credential_revoked_in_the_block_counts_no_more_in_it(chain: Chain) ->
     chain.ledger.process(block, 1, chain.next_time_ns)
     finalized = chain.add_block(block)
     assert statuses(finalized) == [1, 1, 0]
-    assert finalized.receipts[2].result.gas_used == 21_000 + 4_000 + 8 * len(after)
+    assert finalized.receipts[2].result.gas_used == FIRST_RULES.imi_intrinsic_gas(ES256, len(after))
     assert chain.balance(TO) == 1
     assert chain.nonce(chain.judge) == 2
 
@@ -132,7 +132,7 @@ def test_an_expired_transaction_in_a_decided_block_costs_its_nonce(chain: Chain)
     raw = chain.sign(chain.clerk, [mint(TO, 1)], valid_for=0)
     finalized = chain.add_block([raw])
     assert statuses(finalized) == [0]
-    assert finalized.gas_used == 21_000 + 3_000 + 8 * len(raw)
+    assert finalized.gas_used == FIRST_RULES.imi_intrinsic_gas(ED25519, len(raw))
     assert chain.nonce(chain.clerk) == 1
 
 

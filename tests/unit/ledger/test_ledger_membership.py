@@ -16,6 +16,7 @@ from node.chain.rules import (
     rules_slots,
     validator_key_slot,
 )
+from node.chain.signing import ED25519
 from node.chain.transaction import Call
 from node.chain.validators import Validator
 from node.ledger import FinalizedBlock
@@ -94,7 +95,7 @@ def test_rules_take_effect_at_their_height(chain: Chain) -> None:
     assert (second.block_rules.version, second.rules) == (1, dearer)
     raw = chain.sign(chain.clerk, [mint(bytes(20), 1)])
     admitted = chain.ledger.check(raw, chain.next_time_ns)
-    assert admitted.intrinsic_gas == 31_000 + 3_000 + 8 * len(raw)
+    assert admitted.intrinsic_gas == 31_000 + FIRST_RULES.scheme_gas[ED25519] + 8 * len(raw)
     third = chain.add_block([raw])
     assert third.block_rules == dearer
     assert chain.stored_header(3).app_version == 2
