@@ -46,12 +46,11 @@ def main() -> int:
 
     with ThreadPoolExecutor(arguments.workers) as pool:
         runs = list(pool.map(run, targets))
-    print("target        inputs  seconds  inputs/s  branches  features")
+    print("target          inputs   seconds  inputs/s  branches  features")
     for target, one in zip(targets, runs, strict=True):
         rate = one.inputs // max(one.seconds, 1)
-        print(
-            f"{target.name:12} {one.inputs:>8,} {one.seconds:>8} {rate:>9,} {one.branches:>9,} {one.features:>9,}"
-        )
+        figures = (one.inputs, one.seconds, rate, one.branches, one.features)
+        print(f"{target.name:12}" + "".join(f"{figure:>10,}" for figure in figures))
         for data in one.found:
             path = keep_failure(target, data)
             print(f"  {path}: a broken property; fix it, and commit the file with the fix")

@@ -152,7 +152,7 @@ def test_a_number_has_one_form() -> None:
         NUMBER,
         NUMBER,
     ]
-    legacy = good[1:7] + [b"\x82\x09\xc7", NUMBER, NUMBER]
+    legacy = [*good[1:7], b"\x82\x09\xc7", NUMBER, NUMBER]
     assert decode(rlp.encode([rlp.decode(one) for one in legacy])).chain_id == 1234
     for place in (0, 1, 2, 6, 7, 8):
         for wrong in (
@@ -317,8 +317,10 @@ def test_a_signing_request_is_read_in_linear_time() -> None:
 
 
 SLOPPY = (
-    "0x٣", "0x1_0", "0x+1", "0x-1", "0x 1", " 0x1", "0x1 ", "0x1\n", "0X1", "1", "", "0x\x00", "0x1\x00", "\ud800",
-    "0x" + "1" * 67, "0x" + "1" * 100_000, "latest ", "LATEST", None, 1.0, 1e308, -1, True, [], [[]], {}, {"a": 1},
+    "0x٣", "0x1_0", "0x+1", "0x-1", "0x 1", " 0x1", "0x1 ", "0x1\n", "0X1", "1", "", "0x\x00", "0x1\x00",
+    "\ud800",
+    "0x" + "1" * 67, "0x" + "1" * 100_000, "latest ", "LATEST", None, 1.0, 1e308, -1, True, [], [[]], {},
+    {"a": 1},
 )  # fmt: skip
 
 
@@ -344,6 +346,14 @@ def test_sloppy_parameters_are_refused(parse: Callable[[str, object], object]) -
         assert len(json.dumps(caught.value.as_dict())) < 1_000
 
 
+def refusal_of(parse: Callable[[str, object], object], value: object) -> RpcError | None:
+    try:
+        parse("it", value)
+    except RpcError as error:
+        return error
+    return None
+
+
 def test_every_parser_of_every_method_refuses_by_its_own_error() -> None:
     for method in METHODS.values():
         for parameter in method.parameters:
@@ -358,11 +368,9 @@ def test_every_parser_of_every_method_refuses_by_its_own_error() -> None:
                 {"calls": {}},
                 {"x" * 10_000: 1},
             ):
-                try:
-                    parameter.parse(parameter.name, value)
-                except RpcError as error:
-                    assert error.number == -32602
-                    assert len(json.dumps(error.as_dict())) < 2_000
+                error = refusal_of(parameter.parse, value)
+                assert error is None or error.number == -32602
+                assert error is None or len(json.dumps(error.as_dict())) < 2_000
 
 
 def call(params: str, identity: str = "1", method: str = "web3_sha3") -> bytes:
@@ -424,10 +432,11 @@ def test_a_content_length_that_is_no_number_is_not_believed(declared: bytes) -> 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"[]"}
 
-    try:
-        body = asyncio.run(endpoint._read({"content-length": declared.decode("latin-1")}, receive))
-    except HttpRefused as error:
-        assert error.status == 413
-        assert len(json.dumps(error.as_dict())) < 500
-    else:
-        assert body == b"[]"
+    read = endpoint._read({"content-length": declared.decode("latin-1")}, receive)
+    if len(declared) < 20:
+        assert asyncio.run(read) == b"[]"
+        return
+    with pytest.raises(HttpRefused) as caught:
+        asyncio.run(read)
+    assert caught.value.status == 413
+    assert len(json.dumps(caught.value.as_dict())) < 500

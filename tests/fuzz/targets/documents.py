@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 from identity.errors import SealError, SigningRefused
 from identity.request import check_request, decode_fragment, encode_fragment
@@ -94,10 +95,8 @@ def mutate(data: bytes, random: Random, havoc: Havoc) -> bytes:
     """Most of the time in canonical form, else nothing behind the first comparison is reached."""
     changed = mutate_json(data[1:], random, havoc)
     if random.random() < 0.8:
-        try:
+        with suppress(ValueError, RecursionError):
             changed = encode_canonical_json(json.loads(changed))
-        except (ValueError, RecursionError):
-            pass
     return data[:1] + changed
 
 

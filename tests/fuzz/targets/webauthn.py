@@ -140,10 +140,14 @@ def mutate(data: bytes, random: Random, havoc: Havoc) -> bytes:
 
 
 _MEMBERS = (
-    b',"topOrigin":"https://evil.example"', b',"topOrigin":null', b',"top\\u004frigin":"https://evil.example"',
-    b',"crossOrigin":true', b',"crossOrigin" : true', b',"cross\\u004frigin":true', b',"type":"webauthn.create"',
-    b',"t\\u0079pe":"payment.get"', b',"challenge":"AAAA"', b',"origin":"https://evil.example"', b',"x":{"y":[1]}',
-    b',"tokenBinding":{"status":"supported"}', b',"other_keys_can_be_added_here":"do not compare"', b",", b"}", b'"',
+    b',"topOrigin":"https://evil.example"', b',"topOrigin":null',
+    b',"top\\u004frigin":"https://evil.example"',
+    b',"crossOrigin":true', b',"crossOrigin" : true', b',"cross\\u004frigin":true',
+    b',"type":"webauthn.create"',
+    b',"t\\u0079pe":"payment.get"', b',"challenge":"AAAA"', b',"origin":"https://evil.example"',
+    b',"x":{"y":[1]}',
+    b',"tokenBinding":{"status":"supported"}', b',"other_keys_can_be_added_here":"do not compare"', b",",
+    b"}", b'"',
     b"\\", b" ", b"\x00", b"\xff", b',"":0',
 )  # fmt: skip
 
