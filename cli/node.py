@@ -17,6 +17,7 @@ from network.embedded import Pace, ValidatorKey
 from network.runner import NodeConfig, run_node
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
+from node.ledger.retention import Retention
 from node.rpc.access import load_tokens
 from node.rpc.config import LOOPBACK_NAMES, RpcConfig, Tls
 
@@ -33,6 +34,10 @@ def node(
     port: Annotated[int, typer.Option(help="JSON-RPC, HTTP and WebSocket")] = DEFAULT_PORT_BASE
     + OFFSETS["node"],
     heartbeat: Annotated[float, typer.Option(help="seconds without a block, at most")] = 60.0,
+    history: Annotated[
+        str,
+        typer.Option(help="旧状态 old states to keep: archive (all), recent:N, snapshot:EVERY[:KEEP]"),
+    ] = "archive",
     tokens: Annotated[Path | None, typer.Option(help="file of bearer tokens and their scopes")] = None,
     certificate: Annotated[Path | None, typer.Option(help="TLS certificate (PEM)")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
@@ -71,6 +76,7 @@ def node(
         ),
         genesis=genesis,
         pace=Pace(heartbeat_s=heartbeat),
+        retention=Retention.parse(history),
     )
     run_node(config)
 

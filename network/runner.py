@@ -22,11 +22,13 @@ import uvloop
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import EngineStatus
 from network.intake import Intake, Outcome
+from network.pruning import Pruning
 from node.chain.errors import LedgerError, ShelianError
 from node.chain.genesis import Genesis
 from node.chain.transaction import Address
 from node.execution.executor import Executor
 from node.ledger import Admitted, FinalizedBlock, Ledger, LedgerSnapshot
+from node.ledger.retention import ARCHIVE, Retention
 from node.rpc.backend import NodeStatus, PendingTransaction, PoolStatus
 from node.rpc.config import RpcConfig
 from node.rpc.server import RpcServer
@@ -46,6 +48,7 @@ class NodeConfig:
         genesis: when given, the directory must be of that chain.
         pace: when blocks come.
         pool: how much may wait for a block.
+        retention: which old states stay.
     """
 
     directory: Path
@@ -54,6 +57,7 @@ class NodeConfig:
     genesis: Genesis | None = None
     pace: Pace = field(default_factory=Pace)
     pool: PoolLimits = field(default_factory=PoolLimits)
+    retention: Retention = ARCHIVE
 
 
 class Node:
@@ -61,10 +65,11 @@ class Node:
 
     def __init__(self, config: NodeConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
-        self._ledger = Ledger.open(config.directory, config.genesis)
+        self._ledger = Ledger.open(config.directory, config.genesis, retention=config.retention)
         self._pool = TransactionPool(self._ledger, config.pool)
         self._engine = EmbeddedEngine(self._ledger, self._pool, config.key, clock_ns, config.pace)
         self._intake = Intake(self._ledger, self._pool, clock_ns, self._added)
+        self._pruning = Pruning(self._ledger)
         self._pending_listeners: list[Callable[[bytes], None]] = []
         try:
             self._server = RpcServer(self, config.rpc)
@@ -91,6 +96,7 @@ class Node:
             self._ledger.close()
             raise
         self._engine.start()
+        self._pruning.start()
         tip = self._ledger.tip
         _log.info("node started", url=self.url, height=tip.height, chain=self._ledger.genesis.chain_name)
 
@@ -98,6 +104,7 @@ class Node:
         await self._server.stop()
         await asyncio.to_thread(self._intake.stop)
         await asyncio.to_thread(self._engine.stop)
+        await asyncio.to_thread(self._pruning.stop)
         self._ledger.close()
         _log.info("node stopped")
 

@@ -29,7 +29,7 @@ from node.state.blocks import load_tip
 from node.state.database import Batch
 from node.state.history import History, add_history, load_history
 from node.state.snapshot import DatabaseSnapshot
-from node.state.tables import HELD, NODES, STALE, decode_height
+from node.state.tables import HELD, NODES, STALE
 
 STEP_KEYS: Final = 256
 """A step takes journal rows until it has so many node keys; as many rows of `held`."""
@@ -182,12 +182,12 @@ class _Settling:
 
     def _birth(self, key: bytes) -> int | None:
         row = self._reads.get_raw(NODES.prefix + key)
-        return None if row is None else decode_height(row[:8])
+        return None if row is None else int.from_bytes(row[:8], "big")
 
     def _delete(self, key: bytes, left: int, birth: int | None) -> None:
         """Unless it came back after it had left."""
         if birth is not None and birth < left:
-            self.batch.delete(NODES, key)
+            self.batch.rows[NODES.prefix + key] = None
             self.deleted += 1
 
 

@@ -28,6 +28,7 @@ from node.chain.rules import DOMAIN_SERVICE
 from node.chain.signing import ED25519, SECP256K1
 from node.chain.transaction import Call, build_imi
 from node.ledger import Ledger
+from node.ledger.retention import ARCHIVE, Retention
 from node.rpc.config import Limits, RpcConfig
 from tests.helpers.ledger import SECOND_NS, SERVICE, make_genesis, person, validator_key
 
@@ -61,14 +62,23 @@ def genesis_of_now() -> Genesis:
 class RunningNode:
     """A node whose server runs in a thread with an event loop of its own."""
 
-    def __init__(self, path: Path, config: RpcConfig, *, pace: Pace, makes_blocks: bool = True) -> None:
-        Ledger.create(path, genesis_of_now()).close()
+    def __init__(
+        self,
+        path: Path,
+        config: RpcConfig,
+        *,
+        pace: Pace,
+        makes_blocks: bool = True,
+        retention: Retention = ARCHIVE,
+    ) -> None:
+        if not path.exists():
+            Ledger.create(path, genesis_of_now()).close()
         signing_key = validator_key()
         key = ValidatorKey(bytes(signing_key.verify_key), lambda message: signing_key.sign(message).signature)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rpc-loop", daemon=True)
         self._thread.start()
-        self.node = Node(NodeConfig(path, key, config, pace=pace))
+        self.node = Node(NodeConfig(path, key, config, pace=pace, retention=retention))
         # A node whose engine rests: what is sent to it stays in the pool.
         self._run(self.node.start() if makes_blocks else self.node._server.start())
         self.url = self.node.url
@@ -175,11 +185,17 @@ FAST = Pace(heartbeat_s=60.0, proof_delay_s=0.02)
 
 @contextlib.contextmanager
 def running_node(
-    path: Path, *, limits: Limits | None = None, pace: Pace = FAST, makes_blocks: bool = True, **config: Any
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    pace: Pace = FAST,
+    makes_blocks: bool = True,
+    retention: Retention = ARCHIVE,
+    **config: Any,
 ) -> Iterator[RunningNode]:
-    """A node on a free port, stopped at the end."""
+    """A node on a free port, stopped at the end. It takes up the ledger that is there, if there is one."""
     settings = RpcConfig(port=0, limits=limits or Limits(), **config)
-    node = RunningNode(path / "ledger", settings, pace=pace, makes_blocks=makes_blocks)
+    node = RunningNode(path / "ledger", settings, pace=pace, makes_blocks=makes_blocks, retention=retention)
     try:
         yield node
     finally:
