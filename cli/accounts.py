@@ -41,7 +41,11 @@ def create(
     label: Annotated[str, typer.Argument(help="what you call the key; also the file's name")],
     keys: Directory = Path("keys"),
     algorithm: Annotated[
-        str, typer.Option(help="ed25519, es256, secp256k1, webauthn-p256, x25519")
+        str,
+        typer.Option(
+            help="people sign with ed25519, es256, sm2 (国密) or ml-dsa-65 (抗量子); "
+            "services with secp256k1; others: webauthn-p256, x25519"
+        ),
     ] = "ed25519",
     passphrase_file: Annotated[
         Path | None, typer.Option(help="read the passphrase from this file instead of asking")

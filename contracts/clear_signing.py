@@ -312,7 +312,7 @@ _ENUMS: Final[Mapping[str, dict[str, dict[str, str]]]] = {
         (2, "Ed25519", "Ed25519"),
         (3, "ES256", "ES256"),
         (4, "国密 SM2", "SM2"),
-        (5, "ML-DSA-65", "ML-DSA-65"),
+        (5, "抗量子 ML-DSA-65", "post-quantum ML-DSA-65"),
     ),
     "side": _pairs(
         (0, "需求（发布人付积分）", "a need: the publisher pays"),

@@ -150,7 +150,7 @@ def load_key(path: Path, passphrase: str, *, chain_purpose: str) -> KeyPair:
         raise KeyFileError(
             "key.tampered", "the public part of the key file was exchanged", got=str(path.name)
         )
-    key = key_pair(file.algorithm, secret, file.credential_id)
+    key = key_pair(file.algorithm, secret, file.credential_id, public_key=file.public_key)
     if key.public_key != file.public_key:
         raise KeyFileError("key.tampered", "the secret does not belong to the public key", got=str(path.name))
     return key

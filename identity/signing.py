@@ -5,11 +5,24 @@ browser.
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from gmssl_pyx import sm2_sign  # type: ignore[import-untyped]
 from nacl.signing import SigningKey
 
 from identity.authenticator import SoftwareAuthenticator, assertion_signature, raw_low_s
 from identity.errors import KeyFileError
-from identity.keys import ED25519, ES256, SECP256K1, WEBAUTHN_P256, KeyPair, p256_private_key
+from identity.keys import (
+    ED25519,
+    ES256,
+    ML_DSA_65,
+    SECP256K1,
+    SM2,
+    WEBAUTHN_P256,
+    KeyPair,
+    p256_private_key,
+)
+from node.chain.signing import SM2_SIGNER_ID
 from node.chain.transaction import EthereumTransaction, ImiTransaction, UnsignedEthereum, UnsignedImi
 
 
@@ -40,11 +53,16 @@ def sign_hash(key: KeyPair, signing_hash: bytes, *, origin: str, rp_id: str) -> 
         return SigningKey(key.secret).sign(signing_hash).signature
     if key.algorithm is ES256:
         return raw_low_s(p256_private_key(key.secret).sign(signing_hash, ec.ECDSA(hashes.SHA256())))
+    if key.algorithm is SM2:
+        r, s = decode_dss_signature(sm2_sign(key.secret, key.public_key, signing_hash, SM2_SIGNER_ID))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    if key.algorithm is ML_DSA_65:
+        return MLDSA65PrivateKey.from_seed_bytes(key.secret).sign(signing_hash)
     raise KeyFileError(
         "key.cannot_sign",
         "this key does not sign transactions of type 0x49",
         got=key.algorithm.name,
-        expected=[WEBAUTHN_P256.name, ED25519.name, ES256.name],
+        expected=[algorithm.name for algorithm in (WEBAUTHN_P256, ED25519, ES256, SM2, ML_DSA_65)],
     )
 
 

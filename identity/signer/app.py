@@ -27,6 +27,7 @@ from identity.signer.keyring import Keyring
 from identity.signer.pairing import Pairing
 from identity.signing import sign_imi
 from node.chain.errors import ShelianError
+from node.chain.signing import SCHEMES
 from node.chain.transaction import ImiTransaction
 
 _log = structlog.get_logger(__name__)
@@ -170,7 +171,7 @@ def _keys(keyring: Keyring, session: str) -> list[dict[str, Any]]:
 def _page_configuration(config: SignerConfig, pairing: Pairing) -> dict[str, Any]:
     return {
         "device": "key-file",
-        "schemes": [1, 2, 3],
+        "schemes": sorted(SCHEMES),
         "rp_id": config.rp_id,
         "chain_id": config.chain_id,
         "purpose": config.purpose,

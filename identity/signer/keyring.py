@@ -12,6 +12,7 @@ from pathlib import Path
 from identity.errors import SigningRefused
 from identity.keys import KeyPair
 from identity.keystore import KeyFile, list_key_files, load_key
+from node.chain.signing import SCHEMES
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Keyring:
 
     def files(self) -> tuple[KeyFile, ...]:
         """The key files that can sign transactions of type 0x49."""
-        return tuple(file for file in list_key_files(self._directory) if file.algorithm.scheme in (1, 2, 3))
+        return tuple(file for file in list_key_files(self._directory) if file.algorithm.scheme in SCHEMES)
 
     def is_unlocked(self, session: str, scheme: int, public_key: bytes) -> bool:
         with self._lock:

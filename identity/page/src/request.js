@@ -8,7 +8,14 @@ const FIELDS = [
   "v", "chain_id", "nonce", "valid_until", "gas_limit", "calls", "scheme", "public_key", "credential_id", "signer",
   "return_to", "state",
 ];
-const KEY_BYTES = { 1: 64, 2: 32, 3: 64 };
+// What each scheme is called, and how long its public keys are. The page signs with 1 itself, the signer with all.
+export const SCHEMES = {
+  1: { zh: "通行密钥", en: "Passkey (WebAuthn ES256)", keyBytes: 64 },
+  2: { zh: "Ed25519", en: "Ed25519", keyBytes: 32 },
+  3: { zh: "ES256", en: "ES256", keyBytes: 64 },
+  4: { zh: "国密 SM2", en: "SM2", keyBytes: 64 },
+  5: { zh: "抗量子 ML-DSA-65", en: "Post-quantum ML-DSA-65", keyBytes: 1952 },
+};
 const MAX_CALLS = 100;
 const MAX_CALL_BYTES = 32_768;
 const MAX_GAS = 30_000_000;
@@ -45,13 +52,18 @@ export function checkRequest(data, config, now) {
     throw refuse("sign.valid_too_long", "请求的有效期超过 24 小时。", "The request would stay valid for more than 24 hours.");
   }
   if (!config.schemes.includes(data.scheme)) {
-    throw refuse("sign.other_device", "这种签名凭证不能在本页使用。", "This kind of credential cannot be used on this page.");
+    const scheme = Object.hasOwn(SCHEMES, data.scheme) ? SCHEMES[data.scheme] : { zh: "未知种类", en: "unknown kind" };
+    throw refuse(
+      "sign.other_device",
+      `这种签名凭证（${scheme.zh}）不能在本页使用。请在存有密钥文件的电脑上用本机签名器签名。`,
+      `This kind of credential (${scheme.en}) cannot be used on this page. Sign with the signer on the machine that holds the key file.`,
+    );
   }
   let publicKey, credentialId;
   try {
     publicKey = fromHex(data.public_key);
     credentialId = fromBase64Url(data.credential_id);
-    if (publicKey.length !== KEY_BYTES[data.scheme]) throw new Error("key length");
+    if (publicKey.length !== SCHEMES[data.scheme].keyBytes) throw new Error("key length");
   } catch {
     throw refuse("sign.request_key", "请求中的公钥或凭证编号不正确。", "The public key or credential id of the request is malformed.");
   }

@@ -9,7 +9,7 @@ import { readFragment } from "./fragment.js";
 import { explain, frame, main, returnTo, showDemoBanner, showRefusal } from "./frame.js";
 import { keyFields, keyOf, pairOrigin, signWithKeyFile } from "./keyfile.js";
 import { signWithPasskey } from "./passkey.js";
-import { checkRequest } from "./request.js";
+import { SCHEMES, checkRequest } from "./request.js";
 import { senderAddress, signedTransaction, signingHash } from "./transaction.js";
 
 const TITLE = { zh: "签名确认", en: "Confirm and sign" };
@@ -182,6 +182,7 @@ function details(request) {
       row("序号", "Nonce", String(request.nonce)),
       row("有效至", "Valid until", dateTime(request.validUntil)),
       row("计算量上限", "Gas limit", String(request.gasLimit)),
+      row("签名算法", "Signature scheme", say(SCHEMES[request.scheme])),
       row("签名账户", "Account", shortened(toHex(senderAddress(request.scheme, request.publicKey)))),
       row("待签摘要", "Hash to sign", shortened(toHex(request.hash))),
     ),
