@@ -150,7 +150,7 @@ def add_genesis(batch: Batch, genesis: bytes) -> None:
 def load_tip(snapshot: DatabaseSnapshot) -> Tip | None:
     """The tip, or None in a database whose creation was not finished."""
     raw = snapshot.get(META, _TIP)
-    return None if raw is None else _decode_tip(raw)
+    return None if raw is None else decode_tip(raw)
 
 
 def load_genesis(snapshot: DatabaseSnapshot) -> bytes | None:
@@ -316,7 +316,8 @@ def _encode_tip(tip: Tip) -> bytes:
     )
 
 
-def _decode_tip(raw: bytes) -> Tip:
+def decode_tip(raw: bytes) -> Tip:
+    """LedgerError `state.row_malformed`."""
     height, block_hash, time, root, results, genesis, validators, next_validators = decode_row(raw, 8)
     return Tip(
         integer(height),

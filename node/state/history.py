@@ -46,7 +46,10 @@ def add_history(batch: Batch, history: History) -> None:
 
 def load_history(snapshot: DatabaseSnapshot) -> History:
     raw = snapshot.get(META, _HISTORY)
-    if raw is None:
-        return History()
+    return History() if raw is None else decode_history(raw)
+
+
+def decode_history(raw: bytes) -> History:
+    """LedgerError `state.row_malformed`."""
     oldest, releasing, *snapshots = map(integer, decode_row(raw))
     return History(oldest, tuple(snapshots), bool(releasing))

@@ -1,0 +1,168 @@
+"""Reading what can still be read of a damaged database, without touching it.
+
+A salvage works on a copy beside the damaged directory (tables, which LevelDB never changes, are linked, not
+copied). Where LevelDB cannot open the copy, its own repair makes what is left openable. Rows that cannot be
+read are passed over and noted. What is read may be old: where the newest version of a row is lost, an older
+one comes to light. So nothing read here may be believed that is not confirmed by a hash.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import plyvel
+
+from node.chain.errors import LedgerError
+from node.state.tables import TABLES, Table
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Lock:
+    """LevelDB's own lock on a directory, held so that no node opens it meanwhile. A context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises LedgerError `state.locked`, `state.missing`, `state.unreadable`."""
+        try:
+            self._descriptor = os.open(directory / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LedgerError("state.missing", "there is no ledger", str(directory)) from error
+        except OSError as error:
+            raise LedgerError("state.unreadable", f"cannot lock: {error}", str(directory)) from error
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise LedgerError(
+                "state.locked", "another process has this ledger open", str(directory)
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+
+class Salvage:
+    """What can be read of the database at `damaged`. A context manager; `scratch` is made and removed.
+
+    `opened` is what LevelDB said to the copy before its own repair, or None; `unreadable` the names of tables
+    of which rows were passed over.
+    """
+
+    def __init__(self, damaged: Path, scratch: Path) -> None:
+        """Raises LedgerError `state.corrupt` when not even repair makes it openable, `state.unreadable` and
+        `state.disk_full` when it cannot be copied.
+        """
+        self.opened: str | None = None
+        self.unreadable: set[str] = set()
+        self._scratch = scratch
+        try:
+            _copy(damaged, scratch)
+            self._raw = self._open()
+        except OSError as error:
+            self._remove()
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            code = "state.disk_full" if full else "state.unreadable"
+            raise LedgerError(code, f"cannot copy {damaged}: {error.strerror}", str(damaged)) from error
+        except BaseException:
+            self._remove()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._raw.close()
+        self._remove()
+
+    def get(self, table: Table[K, V], key: K) -> V | None:
+        """The value, or None if there is none that can be read."""
+        raw = self.get_raw(table.key(key))
+        try:
+            return None if raw is None else table.decode_value(raw)
+        except LedgerError:
+            self.unreadable.add(table.name)
+            return None
+
+    def get_raw(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._raw.get(key, verify_checksums=True)
+        except plyvel.Error:
+            self.unreadable.add(_NAMES.get(key[:1], "no table"))
+            return None
+        return value
+
+    def rows(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every (whole key, value) under `prefix` that can be read, in key order."""
+        cursor = self._raw.raw_iterator(verify_checksums=True)
+        try:
+            self._move(lambda: cursor.seek(prefix), prefix)
+            while cursor.valid():
+                key: bytes = cursor.key()
+                if not key.startswith(prefix):
+                    return
+                yield key, cursor.value()
+                # LevelDB goes on after a damaged block, and says at every step that there was one.
+                self._move(cursor.next, key)
+        finally:
+            cursor.close()
+
+    def scan(self, table: Table[K, V]) -> Iterator[tuple[K, V]]:
+        """Every row of `table` that can be read and decoded."""
+        for key, value in self.rows(table.prefix):
+            try:
+                yield table.decode_key(key[1:]), table.decode_value(value)
+            except LedgerError:
+                self.unreadable.add(table.name)
+
+    def _move(self, step: Any, where: bytes) -> None:
+        try:
+            step()
+        except plyvel.Error:
+            self.unreadable.add(_NAMES.get(where[:1], "no table"))
+
+    def _open(self) -> Any:
+        options = {"create_if_missing": False, "lru_cache_size": 64 << 20}
+        try:
+            return plyvel.DB(str(self._scratch), **options)
+        except plyvel.Error as error:
+            self.opened = str(error)
+        try:
+            plyvel.repair_db(str(self._scratch))
+            return plyvel.DB(str(self._scratch), **options)
+        except plyvel.Error as error:
+            raise LedgerError(
+                "state.corrupt", f"nothing can be read of it: {error}", str(self._scratch)
+            ) from error
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+_NAMES = {table.prefix: table.name for table in TABLES}
+
+
+def _copy(damaged: Path, scratch: Path) -> None:
+    """OSError."""
+    scratch.mkdir()
+    for file in sorted(damaged.iterdir()):
+        if not file.is_file() or file.name in ("LOCK", "LOG", "LOG.old"):
+            continue
+        if file.suffix in (".ldb", ".sst"):
+            os.link(file, scratch / file.name)
+        else:
+            shutil.copyfile(file, scratch / file.name)
