@@ -18,6 +18,7 @@ import pytest
 from node.chain.errors import DecodeError, ShelianError
 from node.chain.transaction import decode
 from node.execution.fork import State
+from node.execution.interpreter import FastState
 from tests.helpers.ledger import Chain
 from tests.vectors.state_tests.cases import (
     ALL_CASES,
@@ -32,7 +33,11 @@ from tests.vectors.state_tests.cases import (
 )
 from tests.vectors.state_tests.ours import run_ours, with_every_precompile
 
-INTERPRETERS: dict[str, type[State]] = {"loop": with_every_precompile(State)}
+INTERPRETERS: dict[str, type[State]] = {
+    "interpreter": with_every_precompile(FastState),
+    "loop": with_every_precompile(State),
+}
+"""What a node runs, and py-evm's own loop over the node's state."""
 SLICE = 200
 PARTS = 8
 TYPE_REFUSED = "tx.type_not_allowed"

@@ -1,8 +1,9 @@
 """A state test through the node's executor.
 
 The tests have money, fees and block hashes; the ledger has none. So this buys and pays gas around `run`,
-moves values, brings back the precompiles that are off and BLOCKHASH's answers. Everything else is the
-executor as it runs in a node: overlay, journal, intrinsic gas, refunds, creation, destruction, state root.
+moves values, brings back the precompiles that are off and BLOCKHASH's answers, and sets no limit of work.
+Everything else is the executor as it runs in a node: overlay, journal, intrinsic gas, refunds, creation,
+destruction, state root.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from node.chain.signing import sender_of
 from node.chain.transaction import Call, EthereumTransaction, decode
 from node.execution.accounts import AccountDatabase
 from node.execution.executor import CallRequest, Execution, run
-from node.execution.fork import PRECOMPILES_OFF, State
+from node.execution.fork import State
 from node.execution.gas import MAX_INITCODE_BYTES, ethereum_intrinsic_gas
+from node.execution.precompiles import PRECOMPILES_OFF
 from node.state.account import EMPTY_ACCOUNT, EMPTY_CODE_HASH, Account
 from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import Overlay
