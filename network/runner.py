@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,13 @@ from node.rpc.backend import NodeStatus, PendingTransaction, PoolStatus
 from node.rpc.config import RpcConfig
 from node.rpc.server import RpcServer
 from node.txpool import PoolLimits, TransactionPool
+
+_SWITCH_SECONDS = 0.0002
+"""How long a thread that waits for the interpreter lets another one run. The event loop gives the lock up
+many times an answer, and so does every signature; at Python's 5 ms each time costs that much while a block is
+executed. Measured with 5, 1, 0.5, 0.2 and 0.1 ms (bench.responsiveness): the p99 of reads beside full blocks
+falls from 30 ms to 10 ms at 0.2 ms and rises again at 0.1 ms; CPU time a transaction stays the same.
+"""
 
 _log = structlog.get_logger("network.runner")
 
@@ -203,6 +211,7 @@ def run_node(config: NodeConfig, started: Callable[[Node], None] = lambda node: 
             started(node)
             await stop.wait()
 
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
 
