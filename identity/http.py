@@ -97,8 +97,8 @@ class Guard:
             )
             return refusal(error, 415)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-            return _too_large(length)
+        if not length.isdecimal() or len(length) > 18 or int(length) > MAX_BODY_BYTES:
+            return _too_large(length[:40])
         return None
 
 

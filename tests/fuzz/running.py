@@ -41,8 +41,8 @@ def run_target(
 ) -> Run:
     """`inputs` executions (-1: no end) or `seconds`, beginning with the kept corpus.
 
-    What reaches new branches goes to `keep`. With `merge`, nothing is mutated: `keep` gets the smallest set of
-    corpus inputs with the same coverage. `seed` 0 lets libFuzzer choose one.
+    What reaches new branches goes to `keep`. With `merge`, nothing is mutated: `keep` gets the smallest set
+    of corpus inputs with the same coverage. `seed` 0 lets libFuzzer choose one.
     """
     with tempfile.TemporaryDirectory(prefix="shelian-fuzz-") as scratch:
         work, failures, temporary = (Path(scratch) / name for name in ("corpus", "failures", "temporary"))

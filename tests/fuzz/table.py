@@ -41,7 +41,7 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("transaction", ("node.chain",), 2_400_000, 2),
+        Target("transaction", ("node.chain",), 2_400_000, 2, max_len=6_144),
         Target("messages", ("node.chain",), 2_400_000, 2),
         Target("encodings", ("node.chain.encoding",), 2_400_000, 2),
         Target("trie_proof", ("node.chain.proof", "node.chain.encoding"), 1_200_000),

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from random import Random
 
 from identity.errors import SealError, SigningRefused
 from identity.request import check_request, decode_fragment, encode_fragment
@@ -27,7 +28,7 @@ from identity.sealing import (
     seal_document,
 )
 from node.chain.encoding import encode_canonical_json
-from tests.fuzz.mutators import Havoc, Random, mutate_json
+from tests.fuzz.mutators import Havoc, mutate_json
 from tests.fuzz.refusals import check_refusal
 from tests.helpers.ledger import person
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import rlp
@@ -32,7 +33,7 @@ from node.chain.encoding import (
     rlp_split,
 )
 from node.chain.errors import DecodeError
-from tests.fuzz.mutators import Havoc, Random, mutate_json, mutate_proto, mutate_rlp
+from tests.fuzz.mutators import Havoc, mutate_json, mutate_proto, mutate_rlp
 from tests.fuzz.refusals import check_refusal
 
 _DEEPEST = 200

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from node.chain.block import Block, block_id_of, decode_block, encode_block, verify_block
@@ -54,7 +55,7 @@ from node.chain.validators import (
     sort_validators,
     validators_hash,
 )
-from tests.fuzz.mutators import Havoc, Random, mutate_proto, mutate_rlp
+from tests.fuzz.mutators import Havoc, mutate_proto, mutate_rlp
 from tests.fuzz.refusals import check_refusal
 from tests.helpers.ledger import validator_key
 

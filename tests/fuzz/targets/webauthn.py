@@ -15,6 +15,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from random import Random
 
 import rlp
 from rlp.exceptions import RLPException
@@ -29,7 +30,7 @@ from node.chain.signing import (
     verify,
 )
 from node.chain.transaction import Call, ImiTransaction, build_imi
-from tests.fuzz.mutators import Havoc, Random, mutate_rlp
+from tests.fuzz.mutators import Havoc, mutate_rlp
 from tests.fuzz.refusals import check_refusal
 from tests.helpers.ledger import RP_ID_HASH, _p256_public, _sign_p256
 
