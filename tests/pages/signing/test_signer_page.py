@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from contracts.bindings import correction_documents
-from identity.keys import ED25519, WEBAUTHN_P256, KeyPair, generate_key
+from identity.keys import ED25519, ML_DSA_65, SM2, WEBAUTHN_P256, KeyPair, generate_key
 from identity.keystore import DEMO, save_key
 from identity.signer import SignerConfig, create_app
 from identity.web import AppOrigin
@@ -26,7 +26,10 @@ PASSPHRASE = "a passphrase for tests"
 SIGN_FOR = correction_documents.sign_for(b"\x01" * 32, bytes(16))
 
 
-@pytest.fixture(params=[ED25519, WEBAUTHN_P256], ids=lambda algorithm: algorithm.name)
+NAMES = {1: "通行密钥", 2: "Ed25519", 4: "国密 SM2", 5: "抗量子 ML-DSA-65"}
+
+
+@pytest.fixture(params=[ED25519, WEBAUTHN_P256, SM2, ML_DSA_65], ids=lambda algorithm: algorithm.name)
 def key(request: pytest.FixtureRequest) -> KeyPair:
     return generate_key(request.param)
 
@@ -85,6 +88,8 @@ def test_a_key_file_signs_after_its_passphrase(
 ) -> None:
     page.goto(f"{signer.url}/sign#{fragment(request_for(key, app_url))}")
     expect(page.locator(".action")).to_contain_text("签收文书")
+    page.get_by_text("技术细节").click()
+    expect(page.get_by_text(NAMES[key.scheme], exact=True)).to_be_visible()
     page.get_by_label("密钥口令").fill("wrong")
     page.get_by_role("button", name="确认签名").click()
     expect(page.get_by_role("alert")).to_contain_text("口令不正确")

@@ -231,6 +231,9 @@ FAR = 4_000_000_000
         ([DRAFT], {"nonce": -1}, "sign.request_number"),
         ([DRAFT], {"nonce": 0.5}, "sign.request_number"),
         ([DRAFT], {"scheme": 2}, "sign.other_device"),
+        ([DRAFT], {"scheme": 5}, "sign.other_device"),
+        ([DRAFT], {"scheme": 6}, "sign.other_device"),
+        ([DRAFT], {"scheme": "toString"}, "sign.other_device"),
         ([DRAFT], {"public_key": "0x11"}, "sign.request_key"),
         ([DRAFT], {"signer": "张三\u202e（示范）"}, "sign.request_text"),
         ([DRAFT], {"v": 2}, "sign.request_version"),
@@ -246,6 +249,13 @@ def test_a_misleading_request_is_refused_and_only_the_app_is_told(
     page.get_by_role("button", name="返回").click()
     page.wait_for_selector("#returned")
     assert answer_of(page)["error"]["code"] == code
+
+
+@pytest.mark.parametrize(("scheme", "named"), [(4, "国密 SM2"), (5, "抗量子 ML-DSA-65"), (6, "未知种类")])
+def test_a_key_that_this_page_cannot_use_is_named(page: Page, site: Site, scheme: int, named: str) -> None:
+    open_page(page, site, request(site, [DRAFT], scheme=scheme))
+    expect(page.locator(".refusal")).to_contain_text(f"（{named}）不能在本页使用")
+    expect(page.locator(".refusal")).to_contain_text("签名器")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from cli.accounts import app
@@ -25,6 +26,16 @@ def test_a_created_key_is_listed_and_its_secret_is_not_in_the_file(tmp_path: Pat
     stored = json.loads((tmp_path / "clerk.key.json").read_text())
     assert stored["kdf"]["name"] == "argon2id13"
     assert "secret" not in stored
+
+
+@pytest.mark.parametrize(("algorithm", "key_bytes"), [("sm2", 64), ("ml-dsa-65", 1_952), ("es256", 64)])
+def test_staff_choose_how_they_sign(tmp_path: Path, algorithm: str, key_bytes: int) -> None:
+    (tmp_path / "pass").write_text("correct horse battery\n")
+    options = ["--keys", str(tmp_path), "--passphrase-file", str(tmp_path / "pass"), "--json"]
+    made = runner.invoke(app, ["create", "clerk", "--algorithm", algorithm, *options])
+    account = json.loads(made.stdout)["account"]
+    assert account["algorithm"] == algorithm
+    assert len(account["public_key"]) == 2 + 2 * key_bytes
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:

@@ -17,7 +17,16 @@ from identity.authenticator import (
     raw_low_s,
 )
 from identity.errors import AuthenticatorError, KeyFileError
-from identity.keys import ED25519, ES256, SECP256K1, WEBAUTHN_P256, KeyAlgorithm, generate_key
+from identity.keys import (
+    ED25519,
+    ES256,
+    ML_DSA_65,
+    SECP256K1,
+    SM2,
+    WEBAUTHN_P256,
+    KeyAlgorithm,
+    generate_key,
+)
 from identity.signing import sign_ethereum, sign_imi
 from node.chain.errors import SignatureRefused
 from node.chain.signing import P256_ORDER, SigningContext, sender_of, verify
@@ -66,7 +75,9 @@ def test_a_relying_party_library_accepts_registration_and_assertions() -> None:
         assert verified.new_sign_count == expected_count
 
 
-@pytest.mark.parametrize("algorithm", [WEBAUTHN_P256, ED25519, ES256], ids=lambda algorithm: algorithm.name)
+@pytest.mark.parametrize(
+    "algorithm", [WEBAUTHN_P256, ED25519, ES256, SM2, ML_DSA_65], ids=lambda algorithm: algorithm.name
+)
 def test_a_signed_transaction_holds_on_the_chain(algorithm: KeyAlgorithm) -> None:
     key = generate_key(algorithm)
     signed = sign_imi(key, imi(key.scheme, key.public_key), origin=ORIGIN, rp_id=RP_ID)

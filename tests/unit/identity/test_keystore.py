@@ -5,16 +5,17 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from identity.errors import KeyFileError
-from identity.keys import KEY_ALGORITHMS, SECP256K1, X25519, KeyAlgorithm, generate_key, key_pair
+from identity.keys import KEY_ALGORITHMS, SECP256K1, SM2, X25519, KeyAlgorithm, generate_key, key_pair
 from identity.keystore import DEMO, Cost, list_key_files, load_key, load_key_file, save_key
 from node.chain.encoding import encode_canonical_json, keccak256
-from node.chain.signing import imi_sender
+from node.chain.signing import SM2_ORDER, imi_sender
 
 PASSPHRASE = "correct horse battery staple"
 
@@ -131,7 +132,7 @@ def test_damage_is_told_from_a_wrong_passphrase(tmp_path: Path) -> None:
     ("change", "code"),
     [
         ({"format": "shelian-key/2"}, "key.unknown_version"),
-        ({"algorithm": "sm2"}, "key.unknown_algorithm"),
+        ({"algorithm": "sm9"}, "key.unknown_algorithm"),
         ({"purpose": "test"}, "key.form"),
         ({"kdf": {"name": "scrypt"}}, "key.form"),
         ({"box": None}, "key.form"),
@@ -193,3 +194,23 @@ def test_addresses_are_those_of_the_chain() -> None:
 def test_a_secret_out_of_range_is_no_key() -> None:
     for secret in (bytes(32), b"\xff" * 32, b"\x01" * 31):
         refused("key.bad_secret", lambda secret=secret: key_pair(SECP256K1, secret))
+
+
+def test_an_sm2_secret_opens_only_with_its_own_public_key(tmp_path: Path) -> None:
+    key, other = generate_key(SM2), generate_key(SM2)
+    assert key_pair(SM2, key.secret, public_key=key.public_key) == key
+    off_curve = key.public_key[:63] + bytes((key.public_key[63] ^ 1,))
+    for wrong in (other.public_key, off_curve, bytes(64), b""):
+        refused("key.tampered", lambda wrong=wrong: key_pair(SM2, key.secret, public_key=wrong))
+    path = tmp_path / "mixed.key.json"
+    mixed = replace(key, public_key=other.public_key)
+    save_key(path, mixed, PASSPHRASE, purpose="demo", label="示范", cost=DEMO)
+    refused("key.tampered", lambda: load_key(path, PASSPHRASE, chain_purpose="demo"))
+
+
+def test_an_sm2_secret_lies_below_the_order_less_one() -> None:
+    # 1 + d has to have an inverse (GB/T 32918.2, section 6.1)
+    public_key = generate_key(SM2).public_key
+    for number in (0, SM2_ORDER - 1, SM2_ORDER):
+        secret = number.to_bytes(32, "big")
+        refused("key.bad_secret", lambda secret=secret: key_pair(SM2, secret, public_key=public_key))

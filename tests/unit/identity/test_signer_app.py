@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from contracts.bindings import correction_documents
-from identity.keys import ED25519, WEBAUTHN_P256, KeyPair, generate_key
+from identity.keys import ED25519, ML_DSA_65, SM2, WEBAUTHN_P256, KeyPair, generate_key
 from identity.keystore import DEMO, save_key
 from identity.signer import SignerConfig, create_app
 from identity.web import AppOrigin
@@ -24,7 +24,9 @@ CONTEXT = SigningContext(sha256(b"localhost"), {URL.encode()}.__contains__, Fals
 SIGN_FOR = correction_documents.sign_for(b"\x01" * 32, bytes(16))
 
 
-@pytest.fixture(scope="module", params=[ED25519, WEBAUTHN_P256], ids=lambda algorithm: algorithm.name)
+@pytest.fixture(
+    scope="module", params=[ED25519, WEBAUTHN_P256, SM2, ML_DSA_65], ids=lambda algorithm: algorithm.name
+)
 def key(request: pytest.FixtureRequest) -> KeyPair:
     return generate_key(request.param)
 
