@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -156,9 +156,18 @@ class LedgerSnapshot:
         return blocks.transactions_of(self._reads, sender, before, limit)
 
     def logs(
-        self, query: LogQuery, *, after: Position | None = None, limit: int = 10_000, max_rows: int = 200_000
+        self,
+        query: LogQuery,
+        *,
+        after: Position | None = None,
+        limit: int = 10_000,
+        max_rows: int = 200_000,
+        on_rows: Callable[[], None] | None = None,
     ) -> LogPage:
-        return logs.query_logs(self._reads, query, after=after, limit=limit, max_rows=max_rows)
+        """See `node.state.logs.query_logs`."""
+        return logs.query_logs(
+            self._reads, query, after=after, limit=limit, max_rows=max_rows, on_rows=on_rows
+        )
 
     def header(self, height: int) -> bytes | None:
         """The encoded header, if it is known."""

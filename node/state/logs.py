@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +32,8 @@ from node.state.tables import (
 
 MAX_ALTERNATIVES: Final = 256
 """Addresses or alternatives of one topic place that a query may name."""
+
+ROWS_BETWEEN_CALLS: Final = 256
 
 _MAX_PAIRS: Final = 64
 """Up to here (addresses x first topics) are looked up as pairs; beyond, as two criteria."""
@@ -90,9 +92,11 @@ def query_logs(
     after: Position | None = None,
     limit: int = 10_000,
     max_rows: int = 200_000,
+    on_rows: Callable[[], None] | None = None,
 ) -> LogPage:
     """At most `limit` logs that match, those after the position `after`.
 
+    `on_rows` is called after every `ROWS_BETWEEN_CALLS` index rows; what it raises ends the query.
     Raises LedgerError `logs.range_too_large` when more than `max_rows` index rows would have to be read (got:
     the rows and the height reached; expected: max_rows), `logs.query_malformed` for addresses that are not 20
     bytes, topics that are not 32, more than four places, more than MAX_ALTERNATIVES alternatives, or a limit
@@ -105,7 +109,7 @@ def query_logs(
     start, end = encode_log_position(low), encode_log_position((max(query.to_height + 1, 0), 0, 0))
     found: list[StoredLog] = []
     with contextlib.ExitStack() as stack:
-        meter = _Meter(max_rows)
+        meter = _Meter(max_rows, on_rows)
         criteria = [_Criterion(snapshot, stack, meter, prefixes) for prefixes in _plan(query)]
         for suffix in _intersect(criteria, start, end):
             if len(found) == limit:
@@ -120,14 +124,17 @@ def query_logs(
 class _Meter:
     """Counts index rows read by one query."""
 
-    __slots__ = ("_limit", "_read")
+    __slots__ = ("_limit", "_on_rows", "_read")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, on_rows: Callable[[], None] | None) -> None:
         self._limit = limit
+        self._on_rows = on_rows
         self._read = 0
 
     def count(self, suffix: bytes) -> None:
         self._read += 1
+        if self._on_rows is not None and not self._read % ROWS_BETWEEN_CALLS:
+            self._on_rows()
         if self._read > self._limit:
             reached = int.from_bytes(suffix[:8], "big")
             raise LedgerError(
