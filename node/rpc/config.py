@@ -46,9 +46,15 @@ class Limits:
     call_gas: int = 40_000_000
     """Gas that eth_call and eth_estimateGas may use, whatever they ask for."""
     workers: int = 2
-    """Threads that run such calls."""
+    """Such calls that run at the same time, until they have used 30 ms of CPU time."""
+    long_calls: int = 1
+    """Calls that run on beyond that at the same time, beside the short ones."""
+    long_calls_waiting: int = 4
+    """Calls that have used 30 ms and wait for such a place; one more is refused as busy."""
     waiting_calls: int = 64
-    """Calls that may wait for a thread; further ones are refused as busy."""
+    """Calls that may wait for their turn; further ones are refused as busy."""
+    waiting_calls_per_client: int = 32
+    """Of one token, or of one address where there are no tokens."""
     receipt_wait_seconds: float = 60.0
     """Longest wait of shelian_sendRawTransactionSync."""
     receipt_waiters: int = 1_000

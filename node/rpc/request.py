@@ -79,7 +79,7 @@ class Request:
             self.should_stop = should_stop
             return function(self, *parameters)
 
-        return await self.service.workers.run(run, self._started)
+        return await self.service.workers.run(self.caller.name, run, self._started)
 
     def stop_if_late(self) -> None:
         """Raises RpcError `rpc.timeout` in long work whose time is over."""

@@ -17,7 +17,7 @@ class Service:
         limits = config.limits
         self.backend = backend
         self.config = config
-        self.workers = Workers(limits.workers, limits.waiting_calls, limits.call_seconds)
+        self.workers = Workers(limits)
         self.filters = Filters(limits)
         self.roots = RootCache()
         self.hub = Hub(backend, self.roots)
