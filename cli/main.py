@@ -13,7 +13,7 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import typer
 
-from cli import accounts, check, demo, init, node, services, status, up
+from cli import accounts, check, demo, init, node, repair, services, status, up
 from cli.output import fail
 from node.chain.errors import ShelianError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     help="社链 Shelian: a permissioned ledger node suite",
 )
 app.command("init")(init.init)
+node.app.command("repair")(repair.repair)
 app.add_typer(node.app, name="node")
 app.command("up")(up.up)
 app.command("status")(status.status)

@@ -145,19 +145,9 @@ def test_nothing_changes_without_consent(path: Path) -> None:
 
 # Rows whose content can be had from others: no block is lost.
 DERIVED = [
-    BLOCKS, HEADERS, RECEIPTS, VALIDATORS, SENDERS, TRANSACTION_HASHES, LOGS_BY_ADDRESS, ACCOUNTS, SLOTS, NODES,
-]  # fmt: skip
-    BLOCKS,
-    HEADERS,
-    RECEIPTS,
-    VALIDATORS,
-    SENDERS,
-    TRANSACTION_HASHES,
-    LOGS_BY_ADDRESS,
-    ACCOUNTS,
-    SLOTS,
+    BLOCKS, HEADERS, RECEIPTS, VALIDATORS, SENDERS, TRANSACTION_HASHES, LOGS_BY_ADDRESS, ACCOUNTS, SLOTS,
     NODES,
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("table", DERIVED, ids=lambda table: table.name)
