@@ -20,7 +20,7 @@ from tests.property.differential.worlds import Contents, OurWorld, Sending, Stoc
 
 KIND = "programs"
 INTERPRETERS: dict[str, type[State]] = {"loop": State, "interpreter": FastState}
-QUICK, LONG = 30, 1_200
+QUICK, LONG = 25, 900
 SENDERS = (b"\xaa" * 20, b"\xab" * 20)
 NOBODY = (b"\xb0" * 20, b"\xb1" * 20)
 CONTRACTS = tuple(bytes([0xC1 + number]) * 20 for number in range(5))

@@ -8,13 +8,15 @@ EIP-198 says. The ledger's limit of work does not apply here; Ethereum has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eth.constants import BLANK_ROOT_HASH
 from eth.db.atomic import AtomicDB
+from eth.db.backends.memory import MemoryDB
 from eth.precompiles.modexp import extract_lengths
 from eth.vm.forks.cancun.computation import CANCUN_PRECOMPILES, CancunComputation
 from eth.vm.forks.cancun.state import CancunState
@@ -68,8 +70,12 @@ class Ending:
     logs: tuple[tuple[bytes, tuple[bytes, ...], bytes], ...]
 
 
-def block(number: int) -> BlockContext:
-    return BlockContext(number, 1_800_000_000 + number, 40_000_000, CHAIN_ID)
+GENESIS_TIME = 1_800_000_000
+
+
+def block(number: int, start: int = GENESIS_TIME) -> BlockContext:
+    """A block a second, after `start`."""
+    return BlockContext(number, start + number, 40_000_000, CHAIN_ID)
 
 
 class OurWorld:
@@ -99,27 +105,18 @@ class OurWorld:
 
         self._add_block(write)
 
-    def run_block(self, number: int, sendings: Sequence[Sending]) -> list[Ending]:
+    @contextmanager
+    def fork(self, state_class: type[State]) -> Iterator[OurFork]:
+        """A world that starts here, writes nothing, and leaves this one as it is."""
+        with self._database.snapshot() as snapshot:
+            yield OurFork(Overlay(FlatView(snapshot, self.state_root)), state_class)
+
+    def run_block(self, context: BlockContext, sendings: Sequence[Sending]) -> list[Ending]:
         endings: list[Ending] = []
-
-        def write(overlay: Overlay[FlatView]) -> None:
-            for sending in sendings:
-                endings.append(self._run(overlay, number, sending))
-                overlay.settle()
-
-        self._add_block(write)
+        self._add_block(
+            lambda overlay: endings.extend(run_ours(overlay, context, sendings, self._state_class))
+        )
         return endings
-
-    def _run(self, overlay: Overlay[FlatView], number: int, sending: Sending) -> Ending:
-        creates = sending.to is None
-        intrinsic = ethereum_intrinsic_gas(sending.data, creates, sending.access_list)
-        calls = () if sending.to is None else (Call(sending.to, sending.data),)
-        initcode = sending.data if creates else None
-        request = CallRequest(sending.sender, calls, sending.gas, initcode, sending.access_list, intrinsic)
-        state = self._state_class(AccountDatabase(overlay), _execution_context(block(number)))
-        execution = run(state, request, sending.value)
-        logs = tuple((log.address, tuple(log.topics), log.data) for log in execution.logs)
-        return Ending(execution.success, execution.gas_used, execution.output, logs)
 
     def _add_block(self, write: Any) -> None:
         self._height += 1
@@ -131,6 +128,40 @@ class OurWorld:
         add_state_change(batch, self._height, change)
         self._database.write(batch, sync=False)
         self.state_root = change.state_root
+
+
+class OurFork:
+    """Blocks above a world, in one overlay. Sealing changes nothing, so there is a root after each."""
+
+    def __init__(self, overlay: Overlay[FlatView], state_class: type[State]) -> None:
+        self._overlay = overlay
+        self._state_class = state_class
+
+    @property
+    def state_root(self) -> bytes:
+        return self._overlay.seal().state_root
+
+    def run_block(self, context: BlockContext, sendings: Sequence[Sending]) -> list[Ending]:
+        return run_ours(self._overlay, context, sendings, self._state_class)
+
+
+def run_ours(
+    overlay: Overlay[FlatView], context: BlockContext, sendings: Sequence[Sending], state_class: type[State]
+) -> list[Ending]:
+    """The transactions through the node's `run`, with nothing around it."""
+    endings = []
+    for sending in sendings:
+        creates = sending.to is None
+        intrinsic = ethereum_intrinsic_gas(sending.data, creates, sending.access_list)
+        calls = () if sending.to is None else (Call(sending.to, sending.data),)
+        initcode = sending.data if creates else None
+        request = CallRequest(sending.sender, calls, sending.gas, initcode, sending.access_list, intrinsic)
+        state = state_class(AccountDatabase(overlay), _execution_context(context))
+        execution = run(state, request, sending.value)
+        overlay.settle()
+        logs = tuple((log.address, tuple(log.topics), log.data) for log in execution.logs)
+        endings.append(Ending(execution.success, execution.gas_used, execution.output, logs))
+    return endings
 
 
 def _modexp(computation: Any) -> Any:
@@ -159,11 +190,18 @@ class StockWorld:
     """py-evm's own; each block is persisted."""
 
     def __init__(self) -> None:
-        self._database = AtomicDB()
+        self._rows = MemoryDB()
         self.state_root = BLANK_ROOT_HASH
 
+    def fork(self) -> StockWorld:
+        """A world that starts here and leaves this one as it is."""
+        world = StockWorld()
+        world._rows = MemoryDB(dict(self._rows.kv_store))
+        world.state_root = self.state_root
+        return world
+
     def fill(self, contents: dict[bytes, Contents]) -> None:
-        state = self._state(0)
+        state = self._state(block(0))
         for address, account in contents.items():
             state.set_nonce(address, account.nonce)
             state.set_balance(address, account.balance)
@@ -174,15 +212,15 @@ class StockWorld:
         state.persist()
         self.state_root = state.state_root
 
-    def run_block(self, number: int, sendings: Iterable[Sending]) -> list[Ending]:
-        state = self._state(number)
+    def run_block(self, context: BlockContext, sendings: Sequence[Sending]) -> list[Ending]:
+        state = self._state(context)
         endings = [self._run(state, sending) for sending in sendings]
         state.persist()
         self.state_root = state.state_root
         return endings
 
-    def _state(self, number: int) -> Any:
-        return StockState(self._database, _execution_context(block(number)), self.state_root)
+    def _state(self, context: BlockContext) -> Any:
+        return StockState(AtomicDB(self._rows), _execution_context(context), self.state_root)
 
     def _run(self, state: Any, sending: Sending) -> Ending:
         # What py-evm's VM does around each transaction of a block.
@@ -209,14 +247,21 @@ class StockWorld:
         return Ending(not frame.is_error, used - refund, frame.output, logs)
 
 
-def compare(ours: OurWorld, stock: StockWorld, blocks: Iterable[Sequence[Sending]], what: str) -> int:
+def compare(
+    ours: OurWorld | OurFork,
+    stock: StockWorld,
+    blocks: Iterable[Sequence[Sending]],
+    what: str,
+    now: int = GENESIS_TIME,
+) -> int:
     """Runs the blocks in both; `what` names the seed. Gives the number of transactions that succeeded."""
     successes = 0
     assert ours.state_root == stock.state_root, f"{what}: roots differ before the first transaction"
     for number, sendings in enumerate(blocks, 1):
-        theirs = stock.run_block(number, sendings)
-        for place, (mine, other) in enumerate(zip(ours.run_block(number, sendings), theirs, strict=True)):
-            assert mine == other, f"{what}: transaction {place} of block {number}: {sendings[place]}"
-            successes += mine.success
+        context = block(number, now)
+        mine, theirs = ours.run_block(context, sendings), stock.run_block(context, sendings)
+        for place, sending in enumerate(sendings):
+            assert mine[place] == theirs[place], f"{what}: transaction {place} of block {number}: {sending}"
         assert ours.state_root == stock.state_root, f"{what}: state root after block {number}"
+        successes += sum(ending.success for ending in mine)
     return successes
