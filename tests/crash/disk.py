@@ -88,6 +88,9 @@ class Disk:
             self._rename(parent, None, name, File() if call.kind is Kind.CREATE else Directory())
         elif call.kind in (Kind.UNLINK, Kind.RMDIR):
             self._rename(parent, name, None, None)
+        elif call.kind is Kind.LINK:
+            other, new_name = self._parent(call.second)
+            self._rename(other, None, new_name, parent.live[name])
         elif call.kind is Kind.RENAME:
             target, new_name = self._parent(call.second)
             assert target is parent, "renames between directories are not modelled"

@@ -5,6 +5,8 @@
 A scenario is a function of a `Driver`; `scenario` puts it into the list. Each marks what it has acknowledged:
 
     created           the ledger is there
+    damaged           (repair) it is damaged now
+    repaired          (repair) a repaired one is in its place
     height N HASH     the block of height N is committed, HASH is the state root after it
 """
 
@@ -17,7 +19,11 @@ from pathlib import Path
 from typing import Final
 
 from node.ledger import Ledger
+from node.ledger.repair import repair_ledger
+from node.ledger.retention import Retention
 from node.state import database
+from node.state.database import Batch, Database
+from node.state.tables import TRANSACTIONS
 from tests.helpers.ledger import Chain, mint, transfer
 
 LEDGER: Final = "ledger"
@@ -25,6 +31,8 @@ LEDGER: Final = "ledger"
 
 WRITE_BUFFER: Final = 1 << 16
 """Small, so that LevelDB changes its log and compacts within a few blocks."""
+
+STAMP: Final = "20300102-030405"
 
 SCENARIOS: Final[dict[str, Callable[[Driver], None]]] = {}
 
@@ -86,6 +94,35 @@ def grow(driver: Driver) -> None:
     chain = driver.open()
     driver.add_blocks(chain, 6)
     chain.close()
+
+
+@scenario
+def prune(driver: Driver) -> None:
+    """Old states go while blocks come: steps that are not synced, between blocks that are."""
+    chain = driver.create()
+    for retention in (Retention(recent=3), Retention(recent=2, every=5, keep=1)):
+        chain.ledger.retention = retention
+        for _ in range(9):
+            driver.add_blocks(chain, 1, transactions=2)
+            while chain.ledger.prune():
+                pass
+    chain.close()
+
+
+@scenario
+def repair(driver: Driver) -> None:
+    """Four blocks, the third loses a transaction, repair."""
+    chain = driver.create()
+    for _ in range(4):
+        add_block(chain, 1)
+    chain.close()
+    with Database.open(driver.path) as opened:
+        batch = Batch()
+        batch.delete(TRANSACTIONS, (3, 0))
+        opened.write(batch)
+    driver.mark("damaged")
+    repair_ledger(driver.path, None, lambda _: True, stamp=STAMP)
+    driver.mark("repaired")
 
 
 @scenario

@@ -4,7 +4,7 @@
  *   RECORD_ROOT   absolute path of the directory; calls on other paths pass through unseen
  *   RECORD_TRACE  file that gets one record a call (absent: nothing is recorded)
  *
- * A record is a header (see `struct header`), the path, the second path of a rename, and the bytes written;
+ * A record is a header (see `struct header`), the path, the second path of a rename or link, and the bytes written;
  * paths are relative to the root. The call and its record are made under one lock, so the order of records is
  * the order of the calls, whatever the threads do.
  *
@@ -30,10 +30,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { CREATE = 1, WRITE, TRUNCATE, RENAME, UNLINK, MKDIR, RMDIR, SYNC, SYNC_DIRECTORY, MARK };
+enum { CREATE = 1, WRITE, TRUNCATE, RENAME, UNLINK, MKDIR, RMDIR, SYNC, SYNC_DIRECTORY, MARK, LINK };
 
 struct header {
-    uint32_t kind, path, second, reserved; /* sizes in bytes of the path and of a rename's target */
+    uint32_t kind, path, second, reserved; /* sizes in bytes of the paths */
     uint64_t offset, size;                 /* of a write; of a truncation the new size in `offset` */
 } __attribute__((packed));
 
@@ -247,6 +247,18 @@ int rename(const char *from, const char *to) {
     pthread_mutex_lock(&lock);
     int result = fails(RENAME) ? -1 : real(from, to);
     if (!result) record(RENAME, first, second, 0, NULL, 0);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int link(const char *from, const char *to) {
+    typedef int (*type)(const char *, const char *);
+    REAL("link", type);
+    const char *first = below(from), *second = below(to);
+    if (!first || !second) return real(from, to);
+    pthread_mutex_lock(&lock);
+    int result = fails(LINK) ? -1 : real(from, to);
+    if (!result) record(LINK, first, second, 0, NULL, 0);
     pthread_mutex_unlock(&lock);
     return result;
 }

@@ -32,6 +32,7 @@ class Kind(enum.IntEnum):
     SYNC = 8
     SYNC_DIRECTORY = 9
     MARK = 10
+    LINK = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Call:
 
     kind: Kind
     path: str
-    second: str = ""  # where a rename goes
+    second: str = ""  # where a rename goes; the other name of a link
     offset: int = 0  # of a write; the new size of a truncation
     data: bytes = b""
 

@@ -27,13 +27,14 @@ BETWEEN_NO_BLOCKS: Final = ("state.missing", "ledger.no_genesis")
 class CrashState:
     """A directory as a crash may have left it, and what had been acknowledged before.
 
-    `boundary` is the number of calls that were made; `acknowledged` the last height, -1 before the creation;
-    `begun` the greatest height that can be there.
+    `boundary` is the number of calls that were made, `mark` the last one; `acknowledged` the last height, -1
+    before the creation; `begun` the greatest height that can be there.
     """
 
     boundary: int
     way: str
     image: Image
+    mark: str
     acknowledged: int
     begun: int
 
@@ -95,12 +96,14 @@ def crash_states(
     """
     disk = Disk(posix=posix)
     seen: set[int] = set()
-    acknowledged, begun = -1, 0
+    mark, acknowledged, begun = "", -1, 0
     for boundary, call in enumerate(recording.calls, start=1):
         disk.apply(call)
         if call.kind is Kind.MARK:
-            words = call.path.split()
-            acknowledged = int(words[1]) if words[0] == "height" else max(acknowledged, 0)
+            mark = call.path
+            if mark.startswith("height "):
+                acknowledged = int(mark.split()[1])
+            acknowledged = max(acknowledged, 0)
             begun = acknowledged + 1
         if boundary % step != first % step:
             continue
@@ -113,7 +116,7 @@ def crash_states(
             print_of = hash((acknowledged, tuple(sorted(image.items(), key=lambda item: item[0]))))
             if print_of not in seen:
                 seen.add(print_of)
-                yield CrashState(boundary, way, image, acknowledged, begun)
+                yield CrashState(boundary, way, image, mark, acknowledged, begun)
 
 
 def put_on_disk(state: CrashState, scratch: Path) -> Path:
