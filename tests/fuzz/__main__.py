@@ -46,10 +46,15 @@ def main() -> int:
 
     with ThreadPoolExecutor(arguments.workers) as pool:
         runs = list(pool.map(run, targets))
-    print("target          inputs   seconds  inputs/s  branches  features")
+    print("target          inputs     CPU s per CPU s  branches  features")
     for target, one in zip(targets, runs, strict=True):
-        rate = one.inputs // max(one.seconds, 1)
-        figures = (one.inputs, one.seconds, rate, one.branches, one.features)
+        figures = (
+            one.inputs,
+            round(one.seconds),
+            round(one.inputs / one.seconds),
+            one.branches,
+            one.features,
+        )
         print(f"{target.name:12}" + "".join(f"{figure:>10,}" for figure in figures))
         for data in one.found:
             path = keep_failure(target, data)

@@ -3,7 +3,7 @@
     python -m tests.fuzz.coverage_guided TARGET [libFuzzer options]
 
 The modules that a target names are instrumented as they are imported, so branches taken in them guide the
-fuzzer. Half of the mutations are the target's own, which keep its structure; the others are libFuzzer's.
+fuzzer. Half of the mutations keep the structure that the target knows; the others are libFuzzer's.
 `tests.fuzz` starts this as a child: libFuzzer ends the process.
 """
 
@@ -33,7 +33,7 @@ def main() -> None:
             room = max(len(part) + 64, 128)
             return bytes(atheris.Mutate(part, min(room, max_size)))
 
-        if random.random() < 0.5:
+        if random.random() < 0.3:
             return havoc(data)[:max_size]
         return loaded.mutate(data, random, havoc)[:max_size]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,16 +13,18 @@ from pathlib import Path
 from tests.fuzz.table import HERE, Target
 
 ROOT = HERE.parents[1]
-_DONE = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
+_DONE = re.compile(r"^Done (\d+) runs in \d+ second", re.MULTILINE)
 _STATUS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a run. `inputs`: executions of the target's property, by libFuzzer's own count."""
+    """What came of a run. `inputs`: executions of the target's property, by libFuzzer's own count; `seconds`
+    of processor time, the start included.
+    """
 
     inputs: int
-    seconds: int
+    seconds: float
     branches: int
     features: int
     failure: str
@@ -62,24 +65,32 @@ def run_target(
             str(keep or work),
         ]
         sources = [path for path in (target.corpus, target.regressions) if path.is_dir() and path != keep]
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.coverage_guided", target.name, *options, *map(str, sources)],
-            cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(temporary), "ETH_HASH_BACKEND": "pysha3"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        output = result.stdout
+        log = Path(scratch) / "log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.fuzz.coverage_guided",
+                    target.name,
+                    *options,
+                    *map(str, sources),
+                ],
+                cwd=ROOT,
+                env={"PATH": "/usr/bin:/bin", "TMPDIR": str(temporary), "ETH_HASH_BACKEND": "pysha3"},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        output = log.read_text(errors="replace")
         found = tuple(path.read_bytes() for path in sorted(failures.iterdir()))
     done, statuses = _DONE.search(output), _STATUS.findall(output)
     branches, features = (int(statuses[-1][place]) if statuses else 0 for place in (0, 1))
-    ended_well = result.returncode == 0 and not found and (done is not None or merge)
+    ended_well = process.returncode == 0 and not found and (done is not None or merge)
     return Run(
         int(done[1]) if done else 0,
-        int(done[2]) if done else 0,
+        usage.ru_utime + usage.ru_stime,
         branches,
         features,
         "" if ended_well else output[-4_000:],

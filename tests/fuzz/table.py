@@ -41,21 +41,21 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("transaction", ("node.chain",), 2_400_000, 2, max_len=6_144),
-        Target("messages", ("node.chain",), 2_400_000, 2),
-        Target("encodings", ("node.chain.encoding",), 2_400_000, 2),
-        Target("trie_proof", ("node.chain.proof", "node.chain.encoding"), 1_200_000),
-        Target("evidence", ("node.chain", "evidence"), 400_000),
-        Target("webauthn", ("node.chain.schemes", "node.chain.signing", "node.chain.encoding"), 1_200_000),
-        Target("genesis", ("node.chain.genesis", "node.chain.encoding"), 300_000, max_len=6_144),
-        Target("rpc", ("node.rpc",), 500_000, 2, max_len=4_096),
-        Target("key_file", ("identity.keystore", "node.chain.encoding"), 300_000),
+        Target("transaction", ("node.chain",), 2_400_000, shares=2, max_len=6_144),
+        Target("messages", ("node.chain",), 2_400_000, shares=2),
+        Target("rpc", ("node.rpc",), 1_000_000, shares=2, max_len=4_096),
+        Target("trie_proof", ("node.chain.proof", "node.chain.encoding"), 1_500_000),
+        Target("encodings", ("node.chain.encoding",), 1_600_000, max_len=512),
+        Target("webauthn", ("node.chain.schemes", "node.chain.signing", "node.chain.encoding"), 1_500_000),
+        Target("evidence", ("node.chain", "evidence"), 600_000),
         Target(
             "documents",
             ("identity.sealing", "identity.request", "node.chain.encoding"),
-            300_000,
+            600_000,
             max_len=4_096,
         ),
+        Target("genesis", ("node.chain.genesis", "node.chain.encoding"), 400_000, max_len=6_144),
+        Target("key_file", ("identity.keystore", "node.chain.encoding"), 400_000),
     )
 }
 """Together at least ten million inputs (`test_fuzz_long`)."""

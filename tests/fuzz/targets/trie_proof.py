@@ -3,7 +3,7 @@
 An input is a byte and `rlp([key, [nodes…]])`. Kinds 0 and 1 verify against the root of a real state: an
 accepted proof must yield what the state holds. Kinds 2 to 4 are tries of somebody hostile: the root is the
 hash of the first node, and `HERE` in a node stands for the hash of the next, so changed nodes are reached;
-what is accepted must be what `HexaryTrie.get_from_proof` reads from the same nodes.
+what is accepted must be what `trie.HexaryTrie` reads from a database of the same nodes.
 """
 
 from __future__ import annotations
@@ -114,11 +114,12 @@ def _hostile(nodes: list[bytes]) -> tuple[bytes, list[bytes]]:
 
 def _library_value(root: bytes, key: bytes, nodes: list[bytes]) -> bytes | None:
     """None: the library stumbles over a malformed node beside the path, which no honest trie has. A node
-    that is missing on the path (BadTrieProof) is never passed over.
+    that is missing on the path (MissingTrieNode) is never passed over.
     """
+    trie = HexaryTrie({keccak256(node): node for node in nodes}, root)
     try:
-        found: bytes = HexaryTrie.get_from_proof(root, key, [rlp.decode(node) for node in nodes])
-    except (ValidationError, InvalidNode):
+        found: bytes = trie[key]
+    except (ValidationError, InvalidNode, RLPException):
         return None
     return found
 
