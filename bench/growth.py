@@ -1,4 +1,4 @@
-"""What a scale curve grows, and signing it in a process of its own, a few chunks ahead of the sender.
+"""What a scale curve grows, and signing it in a process of its own, a chunk ahead of the sender.
 
 Every kind is grown through JSON-RPC by ordinary transactions:
 
@@ -12,14 +12,15 @@ Every kind is grown through JSON-RPC by ordinary transactions:
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import signal
-from collections import deque
+import json
+import sys
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from bench.cast import DEPLOYER, REGISTRARS_OF_RESIDENTS, SENDERS, SHARING_PARTY
+from bench.client import LoadError
 from bench.erc20 import Terms
 from bench.sending import Sender
 from contracts.bindings import identity_registry
@@ -27,7 +28,7 @@ from contracts.vocabulary import Domain, Role
 from identity.keys import KeyPair
 from node.chain.encoding import sha256
 
-_AHEAD = 2
+_SIZE_BYTES = 4
 _ED25519 = 2
 _CREATION_GAS = 60_000
 _ACCOUNT_GAS = 33_000
@@ -77,24 +78,47 @@ def chunks_of(kind: Kind, transactions: int) -> list[range]:
 async def signed_chunks(
     kind: Kind, terms: Terms, nonces: Sequence[int], tag: str, transactions: int
 ) -> AsyncIterator[list[bytes]]:
-    """`transactions` of this kind, raw, chunk by chunk, a few ahead of the reader; `tag` keeps runs apart."""
-    pool = ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), _start_signing, (kind.name, terms, tuple(nonces), tag)
-    )
-    waiting: deque[Future[list[bytes]]] = deque()
+    """`transactions` of this kind, raw, chunk by chunk, signed one chunk ahead; `tag` keeps runs apart.
+
+    Raises LoadError when the signing process ends early.
+    """
+    if not transactions:
+        return
+    order = asdict(terms) | {"token": terms.token.hex()}
+    order |= {"kind": kind.name, "nonces": list(nonces), "tag": tag, "transactions": transactions}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.growth", json.dumps(order),
+        stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parent.parent, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None  # noqa: S101 - for the type checker
     try:
-        for numbers in chunks_of(kind, transactions):
-            waiting.append(pool.submit(_sign, numbers))
-            if len(waiting) > _AHEAD:
-                yield await asyncio.wrap_future(waiting.popleft())
-        while waiting:
-            yield await asyncio.wrap_future(waiting.popleft())
+        for _ in chunks_of(kind, transactions):
+            size = int.from_bytes(await process.stdout.readexactly(_SIZE_BYTES), "big")
+            yield decode_chunk(await process.stdout.readexactly(size))
+    except asyncio.IncompleteReadError:
+        raise LoadError("the signing process ended; its errors are above") from None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+def encode_chunk(transactions: Sequence[bytes]) -> bytes:
+    """Each with its length before it."""
+    return b"".join(len(raw).to_bytes(_SIZE_BYTES, "big") + raw for raw in transactions)
+
+
+def decode_chunk(chunk: bytes) -> list[bytes]:
+    transactions, at = [], 0
+    while at < len(chunk):
+        start = at + _SIZE_BYTES
+        at = start + int.from_bytes(chunk[at:start], "big")
+        transactions.append(chunk[start:at])
+    return transactions
 
 
 class _Signing:
-    """The state of the signing process: the nonces go on from chunk to chunk."""
+    """What the signing process does: the nonces go on from chunk to chunk."""
 
     def __init__(self, kind: Kind, terms: Terms, nonces: Sequence[int], tag: str) -> None:
         self._kind = kind
@@ -143,14 +167,16 @@ def creating_code(accounts: int) -> bytes:
     return b"\x61" + accounts.to_bytes(2, "big") + loop
 
 
-_signing: _Signing
+def _sign_to_standard_output(order: dict[str, Any]) -> None:
+    """Whole chunks, each with its size before it. The pipe holds the writer back when nobody reads."""
+    terms = Terms(order["chain_id"], bytes.fromhex(order["token"]), order["tip"], order["fee"])
+    kind = KINDS[order["kind"]]
+    signing = _Signing(kind, terms, order["nonces"], order["tag"])
+    for numbers in chunks_of(kind, order["transactions"]):
+        chunk = encode_chunk(signing.sign(numbers))
+        sys.stdout.buffer.write(len(chunk).to_bytes(_SIZE_BYTES, "big") + chunk)
+        sys.stdout.buffer.flush()
 
 
-def _start_signing(kind: str, terms: Terms, nonces: tuple[int, ...], tag: str) -> None:
-    global _signing
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _signing = _Signing(KINDS[kind], terms, nonces, tag)
-
-
-def _sign(numbers: range) -> list[bytes]:
-    return _signing.sign(numbers)
+if __name__ == "__main__":
+    _sign_to_standard_output(json.loads(sys.argv[1]))

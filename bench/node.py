@@ -1,6 +1,6 @@
 """The node of a benchmark: a chain of its own in `DIRECTORY`, served until it is told to stop.
 
-    python -m bench.node DIRECTORY [--stages] [--profile engine|rpc]
+    python -m bench.node DIRECTORY [--history HISTORY] [--stages] [--profile engine|rpc]
 
 The chain is made when there is none, else opened as it is. Talks to the program that started it by lines of
 JSON on standard output: `{"url": …, "open_s": …}` when it listens, with `--stages` the totals of
@@ -27,6 +27,7 @@ from network.embedded import EmbeddedEngine, ValidatorKey
 from network.runner import Node, NodeConfig, run_node
 from node.chain.genesis import Genesis, decode_genesis, encode_genesis
 from node.ledger import Ledger
+from node.ledger.retention import ARCHIVE, Retention
 from node.rpc.config import RpcConfig
 
 _GENESIS_AGE_NS = 10_000_000_000
@@ -35,6 +36,7 @@ _GENESIS_AGE_NS = 10_000_000_000
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.node")
     parser.add_argument("directory", type=Path)
+    parser.add_argument("--history", type=Retention.parse, default=ARCHIVE, help="as of shelian node")
     parser.add_argument("--stages", action="store_true")
     parser.add_argument("--profile", choices=("engine", "rpc"))
     options = parser.parse_args()
@@ -43,7 +45,9 @@ def main() -> None:
     genesis = _genesis(options.directory)
     signing_key = SigningKey(VALIDATOR.secret)
     key = ValidatorKey(VALIDATOR.public_key, lambda message: signing_key.sign(message).signature)
-    config = NodeConfig(options.directory / "ledger", key, RpcConfig(port=0), genesis)
+    config = NodeConfig(
+        options.directory / "ledger", key, RpcConfig(port=0), genesis, retention=options.history
+    )
 
     opening = time.perf_counter()
 

@@ -91,20 +91,27 @@ class Point:
 
 @dataclass(slots=True)
 class Curve:
-    """The points so far. `empty_disk_bytes` is what the directory took at genesis."""
+    """The points so far.
+
+    `history` is which old states the node keeps, as of `shelian node --history`; `empty_disk_bytes` what the
+    directory took at genesis.
+    """
 
     kind: Kind
     probe: Probe
     wanted: tuple[int, ...]
+    history: str = "archive"
     empty_disk_bytes: int = 0
     points: list[Point] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe."""
+        kept = "" if self.history == "archive" else f" ({self.history})"
         return {
             "grow": self.kind.name,
-            "title": {"zh": self.kind.zh, "en": self.kind.en},
+            "title": {"zh": self.kind.zh + kept, "en": self.kind.en + kept},
             "each": self.kind.each,
+            "history": self.history,
             "probe": asdict(self.probe),
             "wanted": list(self.wanted),
             "empty_disk_bytes": self.empty_disk_bytes,
@@ -235,7 +242,7 @@ class _Run:
         return spent
 
     def _node(self, *, stages: bool = False) -> AbstractAsyncContextManager[Target]:
-        return our_node(self._directory, stages=stages)
+        return our_node(self._directory, stages=stages, history=self._curve.history)
 
     def _count(self, transfers: int) -> None:
         """Transfers of a probe are transactions, and each has a holder of its own."""

@@ -22,10 +22,11 @@ _QUICK = Probe(transfers=200, latency_transfers=20, stage_transfers=100)
 def main(arguments: list[str]) -> int:
     """0 when every point is there, 1 when some or all are missing."""
     options = _parse(arguments)
-    names = ("grow", "to", "quick")
+    names = ("grow", "to", "history", "quick")
     command = command_line("scale", {name: getattr(options, name) for name in names})
     output = Output(f"-scale-{options.grow}", command, options.reports, options.json)
-    curve = Curve(KINDS[options.grow], _QUICK if options.quick else Probe(), sizes_up_to(options.to))
+    probe = _QUICK if options.quick else Probe()
+    curve = Curve(KINDS[options.grow], probe, sizes_up_to(options.to), options.history)
 
     def save() -> None:
         output.report["curves"] = [curve.as_dict()]
@@ -51,6 +52,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench scale", description=__doc__)
     parser.add_argument("--grow", choices=tuple(KINDS), default="holders", help="what grows")
     parser.add_argument("--to", type=int, default=1_000_000, help="how many of it")
+    parser.add_argument("--history", default="archive", help="old states that stay, as of shelian node")
     parser.add_argument("--quick", action="store_true", help="small probes: does it run at all")
     add_output_options(parser)
     return parser.parse_args(arguments)

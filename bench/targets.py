@@ -1,4 +1,7 @@
-"""The chains that are measured, each a process of its own: our node, and anvil."""
+"""The chains that are measured, each a process of its own: our node, and anvil.
+
+They are in sessions of their own: Ctrl-C is for the benchmark, which then stops them in order.
+"""
 
 from __future__ import annotations
 
@@ -87,13 +90,15 @@ class Target:
 
 @contextlib.asynccontextmanager
 async def our_node(
-    directory: Path, *, stages: bool = False, profile: str | None = None
+    directory: Path, *, stages: bool = False, profile: str | None = None, history: str = "archive"
 ) -> AsyncIterator[Target]:
-    """Our node on the chain in `directory`, a new one if there is none."""
-    options = [*(["--stages"] if stages else []), *(["--profile", profile] if profile else [])]
+    """Our node on the chain in `directory`, a new one if there is none; options as `bench.node` has them."""
+    options = ["--history", history]
+    options += ["--stages"] if stages else []
+    options += ["--profile", profile] if profile else []
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.node", str(directory), *options,
-        stdout=asyncio.subprocess.PIPE, cwd=_HERE.parent,
+        stdout=asyncio.subprocess.PIPE, cwd=_HERE.parent, start_new_session=True,
     )  # fmt: skip
     async with _stopped_at_the_end(process):
         ready = await _line_of(process)
@@ -113,7 +118,7 @@ async def anvil(binary: Path) -> AsyncIterator[Target]:
     process = await asyncio.create_subprocess_exec(
         str(binary), "--port", str(port), "--silent",
         "--block-time", _ANVIL_BLOCK_S, "--max-transactions", "100000", "--disable-block-gas-limit",
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     async with _stopped_at_the_end(process):
         url = f"http://127.0.0.1:{port}"

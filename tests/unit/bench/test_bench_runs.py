@@ -62,16 +62,24 @@ def test_a_quick_run_of_our_node_over_http_and_websocket_with_stages_and_profile
         assert scenario.zh in done.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_chain_grows_and_is_reopened(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "history"),
+    [
+        pytest.param("holders", "archive", marks=pytest.mark.slow),
+        pytest.param("holders", "recent:8", marks=pytest.mark.long),
+        pytest.param("accounts", "archive", marks=pytest.mark.long),
+        pytest.param("identities", "archive", marks=pytest.mark.long),
+    ],
+)
+def test_a_chain_grows_and_is_reopened(kind: str, history: str, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    options = ("scale", "--grow", kind, "--to", "1000", "--quick", "--json", str(out))
+    options = ("scale", "--grow", kind, "--history", history, "--to", "1000", "--quick", "--json", str(out))
     done = bench(*options, reports=tmp_path / "reports")
     assert done.returncode == 0, done.stdout + done.stderr
     (curve,) = load_report(out)["curves"]
     (point,) = curve["points"]
     assert point["size"] == 1_000
+    assert curve["history"] == history
     assert point["failed"] == 0
     assert point["transactions"] == 1_000 // KINDS[kind].each + 220
     assert 0 < point["rss_anonymous_bytes"] < point["rss_bytes"] <= point["rss_peak_bytes"]
@@ -80,7 +88,7 @@ def test_a_chain_grows_and_is_reopened(kind: str, tmp_path: Path) -> None:
     assert set(point["stages"]) == set(STAGES)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_run_keeps_the_points_it_has(tmp_path: Path) -> None:
     out, said = tmp_path / "out.json", tmp_path / "said.txt"
     command = [sys.executable, "-m", "bench", "scale", "--to", "1000000", "--quick", "--json", str(out)]
