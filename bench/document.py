@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.goals import OURS, Goal, goals
-from bench.report import Stack, joined, load_report, stacks_of
+from bench.report import Stack, joined, load_report, stacks_of, undisturbed
 from bench.stages import STAGES
 from bench.tables import measured_of, reached_of, required_of
 
@@ -49,10 +49,13 @@ def updated(text: str, tables: dict[str, str]) -> str:
 
 def tables(report: Report) -> dict[str, str]:
     """Markdown by the name of its place; only of what the report has."""
-    results, curves = report["results"], report["curves"]
+    results, curves = undisturbed(report["results"]), report["curves"]
     throughput = [one for one in results if one["kind"] == "throughput"]
     latency = [one for one in results if one["kind"] == "latency"]
-    stacks = stacks_of({**report, "results": [one for one in throughput if one["transport"] == "http"]})
+    profiled = [
+        one for one in report["results"] if one["kind"] == "throughput" and one["transport"] == "http"
+    ]
+    stacks = stacks_of({**report, "results": profiled})
     made = {
         "runs": _runs(report["runs"]),
         "goals": _goals(goals(results, curves, report["signatures"])),

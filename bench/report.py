@@ -74,6 +74,16 @@ def joined(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def undisturbed(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without those measured with the stages' clocks where there is a result of the same thing without."""
+
+    def key(one: dict[str, Any]) -> tuple[str, str, str]:
+        return one["scenario"], one["target"], one["transport"]
+
+    plain = {key(one) for one in results if not one["stages"]}
+    return [one for one in results if not one["stages"] or key(one) not in plain]
+
+
 def save_report(report: dict[str, Any], path: Path) -> None:
     """As `path` and, beside it, as a page."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,13 +96,14 @@ def as_html(report: dict[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("bench", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    results = undisturbed(report["results"])
     groups: dict[str, list[dict[str, Any]]] = {}
-    for result in report["results"]:
+    for result in results:
         groups.setdefault(result["scenario"], []).append(result)
     return environment.get_template("report.html").render(
         report=report,
         ours=OURS,
-        goals=goals(report["results"], report["curves"], report["signatures"]),
+        goals=goals(results, report["curves"], report["signatures"]),
         throughput=[group for group in groups.values() if group[0]["kind"] == "throughput"],
         latency=[group for group in groups.values() if group[0]["kind"] == "latency"],
         required_per_s=REQUIRED_PER_S,

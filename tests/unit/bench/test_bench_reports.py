@@ -15,7 +15,16 @@ from bench.document import DOCUMENT, main, tables, updated
 from bench.goals import goals, slowdown
 from bench.load import Latency, Throughput
 from bench.output import command_line
-from bench.report import as_html, joined, load_report, new_report, result_of, save_report, stacks_of
+from bench.report import (
+    as_html,
+    joined,
+    load_report,
+    new_report,
+    result_of,
+    save_report,
+    stacks_of,
+    undisturbed,
+)
 from bench.scale import sizes_up_to
 from bench.scenarios import SCENARIOS, Measured
 from bench.stages import STAGES, spent_between
@@ -221,6 +230,13 @@ def test_reports_are_saved_loaded_and_joined(tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text('{"format": "shelian-bench/1"}')
     with pytest.raises(ValueError, match="old"):
         load_report(tmp_path / "old.json")
+
+
+def test_a_rate_measured_with_clocks_gives_way_to_one_without() -> None:
+    with_clocks, other = throughput("erc20-batch"), throughput("document")
+    without = throughput("erc20-batch", count=100) | {"stages": {}}
+    assert undisturbed([with_clocks, without, other]) == [without, other]
+    assert len(stacks_of({"results": [with_clocks, without, other], "curves": []})) == 2
 
 
 def test_the_command_line_names_what_was_set() -> None:
