@@ -77,6 +77,10 @@ def test_an_archive_becomes_a_node_of_recent_states(
         with ledger.snapshot() as snapshot:
             history, tip = snapshot.history, snapshot.tip.height
         assert history.oldest > 0
+        assert node.call("shelian_status")["history"] == {
+            "oldest": hex(history.oldest),
+            "snapshots": [hex(height) for height in history.snapshots],
+        }
         for height, expected in enumerate(known):
             if history.holds(height):
                 assert answers(node, [height]) == expected

@@ -55,6 +55,10 @@ def status(request: Request) -> Json:
         "rules": {_camel(name): value for name, value in asdict(ledger.rules).items()},
         "validators": hex(len(tip.validators)),
         "pool": {"ready": hex(pool.ready), "waiting": hex(pool.waiting), "bytes": hex(pool.bytes)},
+        "history": {
+            "oldest": hex(ledger.history.oldest),
+            "snapshots": [hex(height) for height in ledger.history.snapshots],
+        },
     }
 
 
