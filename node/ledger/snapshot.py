@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +16,7 @@ from node.state import blocks, logs
 from node.state.blocks import BlockRecord, StoredReceipt, StoredValidator
 from node.state.database import Database
 from node.state.history import History, load_history
-from node.state.logs import LogPage, LogQuery
+from node.state.logs import LogPage, LogQuery, StoredLog
 from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import Position
 from node.state.views import FlatView, StateView, TrieView, prove_account
@@ -156,18 +156,15 @@ class LedgerSnapshot:
         return blocks.transactions_of(self._reads, sender, before, limit)
 
     def logs(
-        self,
-        query: LogQuery,
-        *,
-        after: Position | None = None,
-        limit: int = 10_000,
-        max_rows: int = 200_000,
-        on_rows: Callable[[], None] | None = None,
+        self, query: LogQuery, *, after: Position | None = None, limit: int = 10_000, max_rows: int = 200_000
     ) -> LogPage:
-        """See `node.state.logs.query_logs`."""
-        return logs.query_logs(
-            self._reads, query, after=after, limit=limit, max_rows=max_rows, on_rows=on_rows
-        )
+        return logs.query_logs(self._reads, query, after=after, limit=limit, max_rows=max_rows)
+
+    def each_log(
+        self, query: LogQuery, *, max_rows: int = 200_000, on_rows: Callable[[], None] | None = None
+    ) -> Iterator[StoredLog]:
+        """Logs that match, each read when it is asked for. `on_rows`: see `node.state.logs`."""
+        return logs.each_log(self._reads, query, max_rows=max_rows, on_rows=on_rows)
 
     def header(self, height: int) -> bytes | None:
         """The encoded header, if it is known."""

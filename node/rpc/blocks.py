@@ -4,12 +4,16 @@ server.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import orjson
+
 from node.chain.encoding import keccak256
 from node.chain.errors import ShelianError
-from node.chain.receipt import Log
 from node.chain.transaction import decode
 from node.ledger import LedgerSnapshot
 from node.rpc.formats import (
+    Gather,
     Json,
     block_json,
     data,
@@ -39,21 +43,22 @@ def header_of(ledger: LedgerSnapshot, roots: RootCache, height: int) -> Json:
     return header_json(record, parent_hash, roots.of(ledger, height))
 
 
-def block_of(ledger: LedgerSnapshot, roots: RootCache, height: int, full: bool) -> Json:
+def block_of(
+    ledger: LedgerSnapshot, roots: RootCache, height: int, full: bool, gather: Gather = list
+) -> Json:
     header = header_of(ledger, roots, height)
     record = record_of(ledger, height)
-    raws, receipts = ledger.transactions(height), ledger.receipts(height)
-    transactions: list[object]
-    if full:
-        transactions = [
-            transaction_json(decode(raw), receipt.sender, record, index)
-            for index, (raw, receipt) in enumerate(zip(raws, receipts, strict=True))
-            if receipt.encoded
-        ]
-    else:
-        transactions = [
-            data(keccak256(raw)) for raw, receipt in zip(raws, receipts, strict=True) if receipt.encoded
-        ]
+    placed = (
+        (index, raw, receipt)
+        for index, (raw, receipt) in enumerate(
+            zip(ledger.transactions(height), ledger.receipts(height), strict=True)
+        )
+        if receipt.encoded
+    )
+    transactions = gather(
+        transaction_json(decode(raw), receipt.sender, record, index) if full else data(keccak256(raw))
+        for index, raw, receipt in placed
+    )
     return block_json(header, transactions, record.size)
 
 
@@ -69,7 +74,7 @@ def transaction_at(ledger: LedgerSnapshot, height: int, index: int) -> Json | No
     return transaction_json(decode(raw), stored.sender, record, index)
 
 
-def receipt_at(ledger: LedgerSnapshot, height: int, index: int) -> Json | None:
+def receipt_at(ledger: LedgerSnapshot, height: int, index: int, gather: Gather = list) -> Json | None:
     """Like `transaction_at`."""
     raw, stored, record = (
         ledger.transaction(height, index),
@@ -78,32 +83,24 @@ def receipt_at(ledger: LedgerSnapshot, height: int, index: int) -> Json | None:
     )
     if raw is None or stored is None or record is None or not stored.encoded:
         return None
-    return receipt_json(stored, decode(raw), record, index)
+    return receipt_json(stored, decode(raw), record, index, gather)
 
 
-def receipts_of(ledger: LedgerSnapshot, height: int) -> list[Json]:
+def receipts_of(ledger: LedgerSnapshot, height: int, gather: Gather = list) -> Iterator[Json]:
     record = ledger.block(height)
     if record is None:
-        return []
-    return [
-        receipt_json(stored, decode(raw), record, index)
-        for index, (raw, stored) in enumerate(
-            zip(ledger.transactions(height), ledger.receipts(height), strict=True)
-        )
-        if stored.encoded
-    ]
+        return
+    for index, (raw, stored) in enumerate(
+        zip(ledger.transactions(height), ledger.receipts(height), strict=True)
+    ):
+        if stored.encoded:
+            yield receipt_json(stored, decode(raw), record, index, gather)
 
 
-def logs_of_block(ledger: LedgerSnapshot, height: int) -> list[tuple[Log | StoredLog, Json]]:
-    """Every log of a block, with its JSON form."""
+def logs_of_block(ledger: LedgerSnapshot, height: int) -> Iterator[tuple[StoredLog, bytes]]:
+    """Every log of a block, with the text of its JSON form."""
     record = ledger.block(height)
     if record is None or not any(record.logs_bloom):
-        return []
-    query = LogQuery(height, height)
-    logs: list[tuple[Log | StoredLog, Json]] = []
-    page = ledger.logs(query)
-    while True:
-        logs += [(log, stored_log_json(log, record.hash, record.time_ns)) for log in page.logs]
-        if page.next is None:
-            return logs
-        page = ledger.logs(query, after=page.next)
+        return
+    for log in ledger.each_log(LogQuery(height, height)):
+        yield log, orjson.dumps(stored_log_json(log, record.hash, record.time_ns))

@@ -36,9 +36,17 @@ class Limits:
 
     body_bytes: int = 2 * 1024 * 1024
     """Largest HTTP body and largest WebSocket message."""
-    response_bytes: int = 32 * 1024 * 1024
+    response_bytes: int = 16 * 1024 * 1024
     """Largest answer, a batch taken together."""
+    unsent_bytes: int = 128 * 1024 * 1024
+    """Answers and notifications of all connections that wait for slow readers; a large answer beyond is
+    refused as busy, a WebSocket's message beyond closes it.
+    """
+    send_seconds: float = 30.0
+    """Time in which an HTTP answer must have been taken."""
     batch_calls: int = 1_000
+    batch_seconds: float = 30.0
+    """Time of the calls of one batch together; those after it are not begun."""
     nesting: int = 16
     """Deepest nesting of JSON arrays and objects, checked before the text is parsed."""
     call_seconds: float = 5.0

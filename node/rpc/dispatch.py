@@ -114,9 +114,12 @@ class Dispatcher:
         answers: list[bytes] = []
         room = self._limits.response_bytes
         slice_end = time.monotonic() + _SLICE_SECONDS
+        batch_end = time.monotonic() + self._limits.batch_seconds
         for together in self._groups(calls, request):
             results: list[object] = [None] * len(together)
-            if room > 0:
+            if time.monotonic() > batch_end:
+                results = [_batch_over(self._limits.batch_seconds)] * len(together)
+            elif room > 0:
                 results = await self._results(together, request)
             for opened, result in zip(together, results, strict=True):
                 answer = opened.answer(result)
@@ -250,6 +253,12 @@ class _Opened:
         if self.is_notification:
             return None
         return _dump(self.identity, result) if error is None else _dump(self.identity, error=error)
+
+
+def _batch_over(seconds: float) -> RpcError:
+    return rpc_error(
+        REFUSED, "rpc.timeout", "the batch took too long; this call was not begun", None, f"{seconds} s"
+    )
 
 
 def _too_fast(wait: float) -> RpcError:

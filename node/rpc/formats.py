@@ -9,7 +9,7 @@ against it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from node.chain.receipt import Log, decode_receipt
@@ -19,6 +19,9 @@ from node.state.blocks import BlockRecord, StoredReceipt
 from node.state.logs import StoredLog
 
 Json = dict[str, object]
+
+Gather = Callable[[Iterable[object]], object]
+"""What makes a JSON list of items: `list`, or for long ones `Request.encode_each`."""
 
 ZERO_HASH: Final = "0x" + "00" * 32
 EMPTY_UNCLES_HASH: Final = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
@@ -62,7 +65,9 @@ def stored_log_json(log: StoredLog, block_hash: bytes, time_ns: int) -> Json:
     )
 
 
-def receipt_json(stored: StoredReceipt, transaction: Transaction, block: BlockRecord, index: int) -> Json:
+def receipt_json(
+    stored: StoredReceipt, transaction: Transaction, block: BlockRecord, index: int, gather: Gather = list
+) -> Json:
     receipt = decode_receipt(stored.encoded)
     place = (data(block.hash), hex(block.height), hex(index))
     transaction_hash = data(transaction.hash)
@@ -80,7 +85,7 @@ def receipt_json(stored: StoredReceipt, transaction: Transaction, block: BlockRe
         "gasUsed": hex(stored.result.gas_used),
         "effectiveGasPrice": "0x0",
         "contractAddress": None if created is None else data(created),
-        "logs": [
+        "logs": gather(
             log_json(
                 log,
                 place=place,
@@ -89,7 +94,7 @@ def receipt_json(stored: StoredReceipt, transaction: Transaction, block: BlockRe
                 timestamp=timestamp,
             )
             for offset, log in enumerate(receipt.logs)
-        ],
+        ),
         "logsBloom": data(receipt.bloom),
         "status": hex(receipt.status),
         "type": hex(receipt.type),
@@ -200,10 +205,10 @@ def header_json(block: BlockRecord, parent_hash: bytes, roots: tuple[bytes, byte
     }
 
 
-def block_json(header: Json, transactions: Sequence[object], size: int) -> Json:
+def block_json(header: Json, transactions: object, size: int) -> Json:
     return header | {
         "size": hex(size),
         "totalDifficulty": "0x0",
         "uncles": [],
-        "transactions": list(transactions),
+        "transactions": transactions,
     }

@@ -12,12 +12,16 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from node.chain.errors import ShelianError
 from node.rpc.access import AccessRefused
 from node.rpc.config import RpcConfig
 from node.rpc.dispatch import Dispatcher
 from node.rpc.gate import Gate
+from node.rpc.unsent import Unsent
+
+_log = structlog.get_logger("rpc")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -26,6 +30,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 _BODY_SECONDS: Final = 15.0
 _JSON: Final = (b"content-type", b"application/json")
+_PIECE: Final = 262_144
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -40,9 +45,10 @@ class HttpRefused(ShelianError):
 class HttpEndpoint:
     """The ASGI application for `http` scopes."""
 
-    def __init__(self, dispatcher: Dispatcher, gate: Gate, config: RpcConfig) -> None:
+    def __init__(self, dispatcher: Dispatcher, gate: Gate, unsent: Unsent, config: RpcConfig) -> None:
         self._dispatcher = dispatcher
         self._gate = gate
+        self._unsent = unsent
         self._config = config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +69,19 @@ class HttpEndpoint:
             await _answer(send, error.status, refusal_body(error), (*extra, *refusal_headers(error)))
             return
         answer = await self._dispatcher.answer(body, caller)
-        await _answer(send, 200 if answer else 204, answer, extra)
+        if not self._unsent.take(len(answer)):
+            most = self._config.limits.unsent_bytes
+            busy = HttpRefused(503, "rpc.busy", "too much is being sent; try again", len(answer), most)
+            await _answer(send, busy.status, refusal_body(busy), extra)
+            return
+        try:
+            async with asyncio.timeout(self._config.limits.send_seconds):
+                await _answer(send, 200 if answer else 204, answer, extra)
+        except TimeoutError:
+            # The server closes a connection whose answer is not complete.
+            _log.info("reads too slowly", bytes=len(answer))
+        finally:
+            self._unsent.give_back(len(answer))
 
     async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
         """The body, given up as soon as it is known to be too large or too slow."""
@@ -141,6 +159,11 @@ def refusal_headers(error: HttpRefused | AccessRefused) -> tuple[tuple[bytes, by
 
 
 async def _answer(send: Send, status: int, body: bytes, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+    """In pieces: the next one is handed over when the reader has taken most of those before."""
     headers = [_JSON, _NO_STORE, (b"content-length", b"%d" % len(body)), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    for start in range(0, len(body) - _PIECE, _PIECE):
+        piece = body[start : start + _PIECE]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    rest = body[(len(body) - 1) // _PIECE * _PIECE :] if body else b""
+    await send({"type": "http.response.body", "body": rest})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from node.chain.transaction import Address
 from node.ledger import LedgerSnapshot
 from node.rpc.access import Scope
 from node.rpc.backend import Backend
-from node.rpc.errors import REFUSED, REVERTED, RpcError, rpc_error
+from node.rpc.errors import REFUSED, REVERTED, RpcError, limited, rpc_error
 from node.rpc.parameters import BlockSelector
 from node.rpc.rate import Bucket
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from node.rpc.service import Service
     from node.rpc.subscriptions import Connection
 
-T = TypeVar("T")
+_ITEMS_BETWEEN_LOOKS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,50 @@ class Request:
             self._snapshot = self.node.snapshot()
         return self._snapshot
 
-    async def work(self, function: Callable[..., T], *parameters: object) -> T:
-        """`function(self, *parameters)` in a worker thread, under the time limit."""
+    async def work(self, function: Callable[..., object], *parameters: object) -> orjson.Fragment:
+        """The JSON of `function(self, *parameters)`, which runs in a worker thread under the time limit.
+
+        Raises RpcError rpc.busy, rpc.timeout, rpc.response_too_large.
+        """
         _ = self.ledger
 
-        def run(should_stop: Callable[[], bool]) -> T:
+        def run(should_stop: Callable[[], bool]) -> orjson.Fragment:
             self.should_stop = should_stop
-            return function(self, *parameters)
+            result = function(self, *parameters)
+            if isinstance(result, orjson.Fragment):
+                return result
+            encoded = orjson.dumps(result)
+            if len(encoded) > self._most_bytes:
+                raise self.too_large()
+            return orjson.Fragment(encoded)
 
         return await self.service.workers.run(self.caller.name, run, self._started)
+
+    def encode_each(self, items: Iterable[object]) -> orjson.Fragment:
+        """The JSON of a long list, of which little is in memory at a time besides its text.
+
+        One by one, because to encode is to keep every other thread waiting. Raises RpcError
+        rpc.response_too_large, rpc.timeout.
+        """
+        parts: list[bytes] = []
+        size = 0
+        for item in items:
+            parts.append(orjson.dumps(item))
+            size += len(parts[-1]) + 1
+            if size > self._most_bytes:
+                raise self.too_large()
+            if not len(parts) % _ITEMS_BETWEEN_LOOKS:
+                self.stop_if_late()
+        return orjson.Fragment(b"[" + b",".join(parts) + b"]")
+
+    def too_large(self) -> RpcError:
+        return limited(
+            "rpc.response_too_large", "the answer is too large; ask for less", None, self._most_bytes
+        )
+
+    @property
+    def _most_bytes(self) -> int:
+        return self.service.config.limits.response_bytes
 
     def stop_if_late(self) -> None:
         """Raises RpcError `rpc.timeout` in long work whose time is over."""

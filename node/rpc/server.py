@@ -22,6 +22,7 @@ from node.rpc.gate import Gate
 from node.rpc.http import HttpEndpoint, Receive, Scope, Send
 from node.rpc.methods import METHODS
 from node.rpc.service import Service
+from node.rpc.unsent import Unsent
 from node.rpc.websocket import WebSocketEndpoint
 
 _STOP_SECONDS = 5
@@ -43,8 +44,9 @@ class RpcServer:
         self._service.hub.on_pending.append(self._service.filters.transaction_pending)
         gate = Gate(config)
         dispatcher = Dispatcher(METHODS, self._service)
-        self._http = HttpEndpoint(dispatcher, gate, config)
-        self._websocket = WebSocketEndpoint(dispatcher, gate, self._service.hub, config)
+        unsent = Unsent(config.limits.unsent_bytes)
+        self._http = HttpEndpoint(dispatcher, gate, unsent, config)
+        self._websocket = WebSocketEndpoint(dispatcher, gate, self._service.hub, unsent, config)
         self._uvicorn: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = config.port

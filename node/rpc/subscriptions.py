@@ -13,6 +13,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
+from typing import Final
 
 import orjson
 import structlog
@@ -24,8 +26,13 @@ from node.rpc.blocks import header_of, logs_of_block
 from node.rpc.errors import limited
 from node.rpc.parameters import LogFilter
 from node.rpc.roots import RootCache
+from node.rpc.unsent import Unsent
 
 _log = structlog.get_logger("rpc")
+_MESSAGES_AT_ONCE: Final = 128
+"""Notifications that are made before the event loop does something else."""
+_LOGS_AT_ONCE: Final = 128
+"""Logs of a block that are read at once; fewer than may wait for a reader."""
 
 
 class Topic(Enum):
@@ -48,6 +55,7 @@ class Connection:
 
     most_subscriptions: int
     most_messages: int
+    unsent: Unsent
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     outbox: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     overrun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,10 +63,17 @@ class Connection:
 
     def send(self, message: bytes) -> None:
         """Queue a message, unless the queue is full: then the connection is given up."""
-        if self.outbox.qsize() >= self.most_messages:
+        if self.overrun.is_set():
+            return
+        if self.outbox.qsize() >= self.most_messages or not self.unsent.take(len(message)):
             self.overrun.set()
-        if not self.overrun.is_set():
+        else:
             self.outbox.put_nowait(message)
+
+    def close(self) -> None:
+        """Forget what was not sent; nobody sends any more."""
+        while not self.outbox.empty():
+            self.unsent.give_back(len(self.outbox.get_nowait()))
 
     def notify(self, identity: str, result: object) -> None:
         self.send(
@@ -183,18 +198,33 @@ class Hub:
                 return
             height = self._published + 1
             if heads:
-                head = await asyncio.to_thread(header_of, ledger, self._roots, height)
-                for subscription in list(heads.values()):
+                head = await asyncio.to_thread(self._head, ledger, height)
+                for count, subscription in enumerate(list(heads.values())):
                     subscription.connection.notify(subscription.identity, head)
+                    if not count % _MESSAGES_AT_ONCE:
+                        await asyncio.sleep(0)
             if logs:
-                entries = logs_of_block(ledger, height)
-                for subscription in list(logs.values()):
-                    assert subscription.query is not None  # noqa: S101 - for the type checker
-                    for log, entry in entries:
-                        if matches(subscription.query, log.address, log.topics):
-                            subscription.connection.notify(subscription.identity, entry)
+                await self._publish_logs(ledger, height)
             self._published = height
             await asyncio.sleep(0)
+
+    def _head(self, ledger: LedgerSnapshot, height: int) -> orjson.Fragment:
+        return orjson.Fragment(orjson.dumps(header_of(ledger, self._roots, height)))
+
+    async def _publish_logs(self, ledger: LedgerSnapshot, height: int) -> None:
+        """A block's logs, a few at a time: readers that keep up take theirs meanwhile."""
+        entries = logs_of_block(ledger, height)
+        while some := await asyncio.to_thread(lambda: list(islice(entries, _LOGS_AT_ONCE))):
+            count = 0
+            for subscription in list(self._subscriptions[Topic.LOGS].values()):
+                assert subscription.query is not None  # noqa: S101 - for the type checker
+                for log, text in some:
+                    if matches(subscription.query, log.address, log.topics):
+                        subscription.connection.notify(subscription.identity, orjson.Fragment(text))
+                        count += 1
+                if count >= _MESSAGES_AT_ONCE:
+                    count = 0
+                    await asyncio.sleep(0)
 
     def _tell_waiting(self, ledger: LedgerSnapshot) -> None:
         for transaction_hash, futures in self._waiting.items():

@@ -26,6 +26,7 @@ from node.rpc.http import (
 )
 from node.rpc.request import Caller
 from node.rpc.subscriptions import Connection, Hub
+from node.rpc.unsent import Unsent
 
 _POLICY_VIOLATION = 1008
 _TRY_AGAIN_LATER = 1013
@@ -35,15 +36,19 @@ _HANG_UP_SECONDS = 1.0
 class WebSocketEndpoint:
     """The ASGI application for `websocket` scopes."""
 
-    def __init__(self, dispatcher: Dispatcher, gate: Gate, hub: Hub, config: RpcConfig) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, gate: Gate, hub: Hub, unsent: Unsent, config: RpcConfig
+    ) -> None:
         self._dispatcher = dispatcher
         self._gate = gate
         self._hub = hub
+        self._unsent = unsent
         self._limits = config.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        connection = Connection(self._limits.subscriptions_per_connection, self._limits.queued_messages)
+        limits = self._limits
+        connection = Connection(limits.subscriptions_per_connection, limits.queued_messages, self._unsent)
         try:
             check_path(scope)
             caller = self._gate.admit(decode_headers(scope), scope.get("client"), connection)
@@ -62,6 +67,7 @@ class WebSocketEndpoint:
             for task in (reader, writer, overrun, *answers):
                 task.cancel()
             await asyncio.gather(reader, writer, overrun, *answers, return_exceptions=True)
+            connection.close()
         if connection.overrun.is_set():
             await _hang_up(send)
 
@@ -93,7 +99,10 @@ class WebSocketEndpoint:
 async def _write(connection: Connection, send: Send) -> None:
     while True:
         message = await connection.outbox.get()
-        await send({"type": "websocket.send", "text": message.decode()})
+        try:
+            await send({"type": "websocket.send", "text": message.decode()})
+        finally:
+            connection.unsent.give_back(len(message))
 
 
 async def _hang_up(send: Send) -> None:

@@ -102,23 +102,38 @@ def query_logs(
     bytes, topics that are not 32, more than four places, more than MAX_ALTERNATIVES alternatives, or a limit
     below 1.
     """
-    _check(query, limit)
+    if limit < 1:
+        raise LedgerError("logs.query_malformed", "the limit is too small", limit, 1)
+    found: list[StoredLog] = []
+    for log in each_log(snapshot, query, after=after, max_rows=max_rows, on_rows=on_rows):
+        if len(found) == limit:
+            last = found[-1]
+            return LogPage(tuple(found), (last.height, last.transaction_index, last.log_index))
+        found.append(log)
+    return LogPage(tuple(found), None)
+
+
+def each_log(
+    snapshot: DatabaseSnapshot,
+    query: LogQuery,
+    *,
+    after: Position | None = None,
+    max_rows: int = 200_000,
+    on_rows: Callable[[], None] | None = None,
+) -> Iterator[StoredLog]:
+    """All logs that match, in order, each read when it is asked for. Raises as `query_logs`."""
+    _check(query)
     low = max((query.from_height, 0, 0), (0, 0, 0))
     if after is not None:
         low = max(low, (after[0], after[1], after[2] + 1))
     start, end = encode_log_position(low), encode_log_position((max(query.to_height + 1, 0), 0, 0))
-    found: list[StoredLog] = []
     with contextlib.ExitStack() as stack:
         meter = _Meter(max_rows, on_rows)
         criteria = [_Criterion(snapshot, stack, meter, prefixes) for prefixes in _plan(query)]
         for suffix in _intersect(criteria, start, end):
-            if len(found) == limit:
-                last = found[-1]
-                return LogPage(tuple(found), (last.height, last.transaction_index, last.log_index))
             log = _load(snapshot, suffix)
             if len(log.topics) >= len(query.topics):
-                found.append(log)
-    return LogPage(tuple(found), None)
+                yield log
 
 
 class _Meter:
@@ -233,9 +248,7 @@ def _load(snapshot: DatabaseSnapshot, suffix: bytes) -> StoredLog:
     return StoredLog(height, index, log_index, address, split, data, transaction_hash)
 
 
-def _check(query: LogQuery, limit: int) -> None:
-    if limit < 1:
-        raise LedgerError("logs.query_malformed", "the limit is too small", limit, 1)
+def _check(query: LogQuery) -> None:
     if len(query.topics) > 4:
         raise LedgerError("logs.query_malformed", "a log has at most four topics", len(query.topics), 4)
     named: list[tuple[str, frozenset[bytes], int]] = [("address", query.addresses, 20)]

@@ -9,20 +9,21 @@ from node.rpc.parameters import BlockSelector, parse_block_number, parse_boolean
 from node.rpc.request import Request
 
 _SMALL = 16
-"""Transactions of a block that is read in the event loop; a larger one is read in a worker thread."""
+_SMALL_BYTES = 32_768
+"""Transactions and bytes of a block that is read in the event loop; a larger one in a worker thread."""
 
 
-async def block(request: Request, selector: BlockSelector, full: bool) -> Json | None:
+async def block(request: Request, selector: BlockSelector, full: bool) -> object:
     height = request.height_of(selector)
     if height is None:
         return None
     record = request.ledger.block(height)
-    if record is None or record.transaction_count <= _SMALL:
+    if record is None or (record.transaction_count <= _SMALL and record.size <= _SMALL_BYTES):
         return _read(request, height, full)
     return await request.work(_read, height, full)
 
 
-async def block_by_hash(request: Request, block_hash: bytes, full: bool) -> Json | None:
+async def block_by_hash(request: Request, block_hash: bytes, full: bool) -> object:
     return await block(request, BlockSelector(hash=block_hash), full)
 
 
@@ -51,7 +52,7 @@ def no_uncle(request: Request, block: object, index: int) -> None:
 
 
 def _read(request: Request, height: int, full: bool) -> Json:
-    return block_of(request.ledger, request.service.roots, height, full)
+    return block_of(request.ledger, request.service.roots, height, full, request.encode_each)
 
 
 _BLOCK = Parameter("block", parse_block_number)

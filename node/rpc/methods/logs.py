@@ -6,10 +6,13 @@ bound is refused with the bound, never cut short in silence.
 
 from __future__ import annotations
 
+import orjson
+
 from node.rpc.blocks import record_of
-from node.rpc.errors import REFUSED, invalid, limited, rpc_error
+from node.rpc.config import Limits
+from node.rpc.errors import REFUSED, RpcError, invalid, limited, rpc_error
 from node.rpc.filters import Filter, FilterKind
-from node.rpc.formats import Json, data, stored_log_json
+from node.rpc.formats import data, stored_log_json
 from node.rpc.method import Kind, Method, Parameter
 from node.rpc.parameters import (
     LATEST,
@@ -24,7 +27,7 @@ from node.rpc.subscriptions import Topic
 from node.state.logs import LogQuery
 
 
-def logs(request: Request, wanted: LogFilter) -> list[Json]:
+def logs(request: Request, wanted: LogFilter) -> orjson.Fragment:
     request.caller.check_contracts(wanted.addresses)
     if wanted.block_hash is not None:
         first = last = request.require_height(BlockSelector(hash=wanted.block_hash))
@@ -50,7 +53,7 @@ def new_pending_filter(request: Request) -> str:
     return _add(request, FilterKind.PENDING)
 
 
-async def filter_changes(request: Request, identity: str) -> list[object]:
+async def filter_changes(request: Request, identity: str) -> object:
     """What came since the last poll."""
     polled = request.service.filters.poll(identity, request.caller.name)
     if polled.kind is FilterKind.PENDING:
@@ -60,19 +63,19 @@ async def filter_changes(request: Request, identity: str) -> list[object]:
     first, last = polled.next_height, request.ledger.tip.height
     if first > last:
         return []
-    changes: list[object]
+    changes: object
     if polled.kind is FilterKind.BLOCKS:
         first = max(first, last - request.service.config.limits.logs + 1)
         changes = [data(record_of(request.ledger, height).hash) for height in range(first, last + 1)]
     else:
         assert polled.query is not None  # noqa: S101 - for the type checker
         stop = _bound(request, polled.query.last, last)
-        changes = list(await request.work(_search, polled.query, first, min(stop, last)))
+        changes = await request.work(_search, polled.query, first, min(stop, last))
     polled.next_height = max(polled.next_height, last + 1)
     return changes
 
 
-async def filter_logs(request: Request, identity: str) -> list[Json]:
+async def filter_logs(request: Request, identity: str) -> orjson.Fragment:
     """All logs that the filter's range holds."""
     polled = request.service.filters.poll(identity, request.caller.name)
     if polled.query is None:
@@ -138,31 +141,42 @@ def _bound(request: Request, selector: BlockSelector | None, default: int) -> in
     return request.require_height(selector)
 
 
-def _search(request: Request, wanted: LogFilter, first: int, last: int) -> list[Json]:
+def _search(request: Request, wanted: LogFilter, first: int, last: int) -> orjson.Fragment:
     limits = request.service.config.limits
     if last - first >= limits.log_blocks:
         raise limited("rpc.log_range", "the range spans too many blocks", last - first + 1, limits.log_blocks)
-    if first > last:
-        return []
-    ledger = request.ledger
-    page = ledger.logs(LogQuery(first, last, wanted.addresses, wanted.topics), limit=limits.logs)
-    if page.next is not None:
-        error = limited(
-            "rpc.too_many_logs", "more logs than fit one answer; ask for a smaller range", None, limits.logs
-        )
-        if page.next[0] > first and isinstance(error.data, dict):
-            error.data["toBlock"] = hex(page.next[0] - 1)
-        raise error
-    answer: list[Json] = []
+    parts: list[bytes] = []
+    if first <= last:
+        _gather(request, LogQuery(first, last, wanted.addresses, wanted.topics), parts)
+    return orjson.Fragment(b"[" + b",".join(parts) + b"]")
+
+
+def _gather(request: Request, query: LogQuery, parts: list[bytes]) -> None:
+    """The JSON of every log, one at a time: a log is dropped when its text is made, and text is bounded."""
+    limits, ledger = request.service.config.limits, request.ledger
     block_hash, time_ns, height = b"", 0, -1
-    for number, log in enumerate(page.logs):
+    room = limits.response_bytes
+    for log in ledger.each_log(query, on_rows=request.stop_if_late):
         if log.height != height:
             record = record_of(ledger, log.height)
             block_hash, time_ns, height = record.hash, record.time_ns, log.height
-        answer.append(stored_log_json(log, block_hash, time_ns))
-        if not number & 255:
-            request.stop_if_late()
-    return answer
+        parts.append(orjson.dumps(stored_log_json(log, block_hash, time_ns)))
+        room -= len(parts[-1]) + 1
+        if len(parts) > limits.logs or room < 0:
+            raise _too_many(query, log.height, limits)
+
+
+def _too_many(query: LogQuery, height: int, limits: Limits) -> RpcError:
+    """`height` is that of the first log that has no room."""
+    error = limited(
+        "rpc.too_many_logs",
+        "more logs than fit one answer; ask for a smaller range",
+        None,
+        {"logs": limits.logs, "bytes": limits.response_bytes},
+    )
+    if height > query.from_height and isinstance(error.data, dict):
+        error.data["toBlock"] = hex(height - 1)
+    return error
 
 
 _FILTER = Parameter("filter", parse_log_filter)

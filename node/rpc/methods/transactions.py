@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from node.chain.errors import ShelianError
@@ -23,6 +24,9 @@ from node.rpc.request import Request
 
 _NOT_YET = 4
 """EIP-7966: the transaction was accepted, but its receipt did not come in time."""
+
+_SMALL_RECEIPT = 8_192
+"""Bytes of a receipt that is read in the event loop; one with more logs is read in a worker thread."""
 
 
 async def send(request: Request, raw: bytes) -> str:
@@ -55,7 +59,9 @@ async def send_and_wait(request: Request, raw: bytes, milliseconds: int | None) 
     # This request's own snapshot may be older than the block.
     with request.node.snapshot() as ledger:
         place = ledger.locate(transaction_hash)
-        receipt = None if place is None else receipt_at(ledger, *place)
+        receipt = None
+        if place is not None:
+            receipt = await asyncio.to_thread(receipt_at, ledger, *place, request.encode_each)
     if receipt is None:
         reason = request.node.dropped(transaction_hash) or {}
         message = f"dropped from the pool: {reason.get('message', 'unknown')}"
@@ -77,15 +83,22 @@ def by_place(request: Request, block: BlockSelector, index: int) -> Json | None:
     return None if height is None or index >= 1 << 32 else transaction_at(request.ledger, height, index)
 
 
-def receipt(request: Request, transaction_hash: bytes) -> Json | None:
+async def receipt(request: Request, transaction_hash: bytes) -> object:
     ledger = request.ledger
     place = ledger.locate(transaction_hash)
-    return None if place is None else receipt_at(ledger, *place)
+    if place is None:
+        return None
+    stored = ledger.receipt(*place)
+    if stored is None or len(stored.encoded) <= _SMALL_RECEIPT:
+        return receipt_at(ledger, *place)
+    return await request.work(_receipt, *place)
 
 
-def block_receipts(request: Request, block: BlockSelector) -> list[Json] | None:
+def block_receipts(request: Request, block: BlockSelector) -> object:
     height = request.height_of(block)
-    return None if height is None else receipts_of(request.ledger, height)
+    if height is None:
+        return None
+    return request.encode_each(receipts_of(request.ledger, height, request.encode_each))
 
 
 def status(request: Request, transaction_hash: bytes) -> Json:
@@ -102,6 +115,10 @@ def status(request: Request, transaction_hash: bytes) -> Json:
 def pool(request: Request) -> Json:
     held = request.node.pool()
     return {"ready": hex(held.ready), "waiting": hex(held.waiting), "bytes": hex(held.bytes)}
+
+
+def _receipt(request: Request, height: int, index: int) -> Json | None:
+    return receipt_at(request.ledger, height, index, request.encode_each)
 
 
 def _scope_refusal(request: Request, raw: bytes) -> Exception | None:
@@ -143,7 +160,7 @@ METHODS = (
         "eth_getTransactionByBlockNumberAndIndex", by_place, (Parameter("block", parse_block_number), _INDEX)
     ),
     Method("eth_getTransactionByBlockHashAndIndex", by_place, (Parameter("block", parse_block), _INDEX)),
-    Method("eth_getTransactionReceipt", receipt, (_HASH,)),
+    Method("eth_getTransactionReceipt", receipt, (_HASH,), Kind.ASYNC),
     Method("eth_getBlockReceipts", block_receipts, (Parameter("block", parse_block),), Kind.WORK, cost=20),
     Method("shelian_getTransactionStatus", status, (_HASH,)),
     Method("shelian_getPool", pool),
