@@ -73,7 +73,7 @@ def write_seeds(target: Target) -> int:
 
 
 def grow(target: Target, inputs: int, seconds: int) -> Run:
-    """Fuzz; then the corpus becomes the smallest set of old and new inputs that covers all of them."""
+    """Fuzz; then the corpus becomes the smallest set of inputs that covers all of them, and the seeds."""
     with tempfile.TemporaryDirectory() as scratch:
         found, smallest = Path(scratch) / "found", Path(scratch) / "smallest"
         found.mkdir()
@@ -88,6 +88,7 @@ def grow(target: Target, inputs: int, seconds: int) -> Run:
             path.unlink()
         for path in smallest.iterdir():
             shutil.copy(path, target.corpus / _name(path.read_bytes()))
+    write_seeds(target)
     return run
 
 

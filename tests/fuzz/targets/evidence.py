@@ -190,3 +190,12 @@ def seeds() -> Iterator[bytes]:
     for number, one in enumerate(recorded().evidence):
         for kind in (0, 3) if number % 2 else (1, 2, 3):
             yield bytes((kind,)) + _encode(one)
+    first, second, third = recorded().evidence[:3]
+    for mixed in (
+        replace(first, receipt=second.receipt, result=second.result, result_proof=second.result_proof),
+        replace(first, result_proof=replace(first.result_proof, index=1)),
+        replace(first, next_signed=first.signed),
+        replace(third, transaction_proof=replace(third.transaction_proof, total=4)),
+    ):
+        for kind in (0, 1, 2, 3):
+            yield bytes((kind,)) + _encode(mixed)

@@ -144,7 +144,12 @@ def seeds() -> Iterator[bytes]:
     vote = precommit_sign_bytes(CHAIN_NAME, 7, 0, BLOCK_ID, time_ns)
     good = CommitSignature(2, VALIDATORS[0].address, time_ns, KEY.sign(vote).signature)
     nil = CommitSignature(FLAG_NIL, VALIDATORS[1].address, time_ns, bytes(64))
-    commits = [Commit(7, 0, BLOCK_ID, (good, ABSENT, ABSENT)), Commit(7, 0, BLOCK_ID, (good, nil, ABSENT))]
+    no_block = precommit_sign_bytes(CHAIN_NAME, 7, 0, NIL_BLOCK_ID, time_ns)
+    against = CommitSignature(FLAG_NIL, VALIDATORS[0].address, time_ns, KEY.sign(no_block).signature)
+    commits = [
+        Commit(7, 0, BLOCK_ID, votes)
+        for votes in ((good, ABSENT, ABSENT), (good, nil, ABSENT), (against, ABSENT, ABSENT), (ABSENT,) * 3)
+    ]
     blocks = [Block(header, (b"tx", b""), commits[0]), Block(header, (), Commit(0, 0, NIL_BLOCK_ID, ()))]
     logs = [Log(b"\x51" * 20, (bytes(32), b"\x01" * 32), b"data"), Log(bytes(20), (), b"")]
     receipts = [encode_receipt(build_receipt(kind, 1, 50_000, logs[: kind & 3])) for kind in (0, 1, 2, 0x49)]
