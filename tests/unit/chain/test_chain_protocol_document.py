@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,10 @@ from node.chain.rules import (
     validator_key_slot,
     validator_power_slot,
 )
-from node.chain.signing import client_data_prefix, imi_sender
+from node.chain.signing import SigningContext, client_data_prefix, imi_sender, verify
 from node.chain.transaction import Call, build_imi
 from node.chain.validators import Validator, encode_validator, validator_address, validators_hash
+from tests.helpers import sm2_reference
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "PROTOCOL.md"
 
@@ -68,6 +70,11 @@ def examples() -> dict[str, dict[str, str]]:
     )
     tx = unsigned.with_signature(key.sign(unsigned.signing_hash).signature)
     sender = imi_sender(2, public_key)
+    sm2_secret, sm2_k = (int.from_bytes(hashlib.sha256(seed).digest(), "big") for seed in (b"example", b"k"))
+    sm2_public_key = sm2_reference.public_key(sm2_secret)
+    sm2_unsigned = replace(unsigned, scheme=4, public_key=sm2_public_key)
+    sm2_tx = sm2_unsigned.with_signature(sm2_reference.sign(sm2_secret, sm2_unsigned.signing_hash, sm2_k))
+    verify(sm2_tx, SigningContext(bytes(32), lambda _: False, allow_backup_eligible=False))
     receipt = encode_receipt(build_receipt(0x49, 1, 50_000, []))
     result = result_of(receipt, 900_000, 50_000)
     party = hashlib.sha256(b"relying party").digest()
@@ -92,6 +99,15 @@ def examples() -> dict[str, dict[str, str]]:
             "hash": tx.hash.hex(),
             "sender": sender.hex(),
             "client_data_prefix": client_data_prefix(tx.signing_hash).hex(),
+        },
+        "sm2-transaction": {
+            "public_key": sm2_public_key.hex(),
+            "signing_hash": sm2_unsigned.signing_hash.hex(),
+            "z": sm2_reference.z_value(sm2_public_key).hex(),
+            "e": sm2_reference.message_digest(sm2_public_key, sm2_unsigned.signing_hash).hex(),
+            "signature": sm2_tx.signature.hex(),
+            "raw": sm2_tx.raw.hex(),
+            "sender": imi_sender(4, sm2_public_key).hex(),
         },
         "receipt": {
             "receipt": receipt.hex(),
@@ -147,7 +163,7 @@ def examples() -> dict[str, dict[str, str]]:
 def documented() -> dict[str, dict[str, str]]:
     found = {}
     for name, body in re.findall(
-        r"^```example ([a-z-]+)\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+        r"^```example ([a-z0-9-]+)\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
     ):
         found[name] = dict(re.findall(r"^(\w+) = ([0-9a-f]+)$", body, re.MULTILINE))
     return found
