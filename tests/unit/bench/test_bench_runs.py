@@ -120,3 +120,25 @@ def test_a_chain_that_is_not_there_gives_no_figures(url: str, tmp_path: Path) ->
     assert done.returncode == 1
     assert "没有结果 no figures" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.clients
+def test_anvil_takes_the_same_transfers_over_http_and_websocket(tmp_path: Path) -> None:
+    if not any((ROOT / "bench" / "node_modules").glob("@foundry-rs/anvil-*/bin/anvil")):
+        message = "npm packages missing: npm ci --ignore-scripts --prefix bench"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    out = tmp_path / "out.json"
+    wanted = ("--scenario", "erc20-batch", "--scenario", "erc20-latency")
+    done = bench("--quick", "--ws", *wanted, "--json", str(out), reports=tmp_path / "reports")
+    assert done.returncode == 0, done.stderr
+    results = load_report(out)["results"]
+    assert {(one["target"], one["transport"]) for one in results} == {
+        ("shelian", "http"),
+        ("shelian", "ws"),
+        ("anvil", "http"),
+        ("anvil", "ws"),
+    }
+    assert not any(one["failed"] for one in results)
