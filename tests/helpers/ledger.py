@@ -22,7 +22,7 @@ from coincurve import PrivateKey
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
-from gmssl_pyx import sm2_sign
+from gmssl_pyx import sm2_sign  # type: ignore[import-untyped]
 from nacl.signing import SigningKey
 
 from node.chain.block import Block, block_id_of, data_hash, evidence_hash
