@@ -53,7 +53,7 @@ class Writer:
             (2, self._log),
             (4, self._branch),
             (2, self._loop),
-            (2, self._create),
+            (4, self._create),
             (3, self._stack),
             (1, self._deep_stack),
             (1, self._anything),
@@ -312,6 +312,12 @@ class Writer:
         if self._nesting == 0 or self._chance.random() < 0.05:
             return bytes(self._chance.getrandbits(8) for _ in range(self._chance.randrange(40)))
         inner = Writer(self._chance, self._addresses, self._nesting - 1)
+        if self._chance.random() < 0.3:  # made and destroyed in one transaction (EIP-6780)
+            inner._storage()
+            inner._push_address()
+            inner._drop(op.SELFDESTRUCT, 1)
+            code = bytes(inner._code)
+            return code if self._chance.random() < 0.4 else deployment(code)
         if self._chance.random() < 0.3:
             return inner.write(self._chance.randrange(1, 5))
         return deployment(inner.write(self._chance.randrange(1, 6)))
