@@ -30,7 +30,7 @@ T = TypeVar("T")
 ShouldStop = Callable[[], bool]
 
 _GRACE_SECONDS: Final = 0.25
-_SHORT_SECONDS: Final = 0.03
+_SHORT_SECONDS: Final = 0.01
 _PATIENCE_SECONDS: Final = 0.1
 """Between two looks at the clock of a call that waits for a place."""
 
@@ -66,10 +66,11 @@ class Workers:
         call.future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finished, caller))
         self._pool.submit(self._run_next)
         on_start(call.future)
+        waiting = asyncio.wrap_future(call.future)
+        # Who asked may be gone when it ends; what it raises is then nobody's, and no news for the log.
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            return await asyncio.wait_for(
-                asyncio.shield(asyncio.wrap_future(call.future)), self._limits.call_seconds + _GRACE_SECONDS
-            )
+            return await asyncio.wait_for(asyncio.shield(waiting), self._limits.call_seconds + _GRACE_SECONDS)
         except TimeoutError:
             call.future.cancel()
             raise self.timeout() from None
