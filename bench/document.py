@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.goals import OURS, Goal, goals
-from bench.report import Stack, joined, load_report, stacks_of, undisturbed
+from bench.report import Stack, disk_bytes_each, joined, load_report, stacks_of, undisturbed
 from bench.stages import STAGES
 from bench.tables import measured_of, reached_of, required_of
 
@@ -154,7 +154,7 @@ def _curve(curve: dict[str, Any]) -> str:
                 f"{point[name] / 1e6:,.0f}" for name in ("rss_bytes", "rss_anonymous_bytes", "rss_peak_bytes")
             ),
             f"{point['disk_bytes'] / 1e6:,.1f}",
-            f"{(point['disk_bytes'] - curve['empty_disk_bytes']) / point['transactions']:,.0f}",
+            f"{disk_bytes_each(curve, point):,.0f}",
             f"{point['log_bytes'] / 1e6:,.1f}",
             " ".join(f"{seconds:.2f}" for seconds in point["reopen_s"]),
             f"{max(point['open_s']):.2f}",
@@ -163,7 +163,7 @@ def _curve(curve: dict[str, Any]) -> str:
     ]
     headings = (
         "size", "tx", "height", "transfers/s", "node CPU ms/tx", "p50 / p95 / p99 ms",
-        "RSS / anonymous / peak MB", "disk MB", "disk B/tx", "log MB", "reopen s", "of it the ledger",
+        "RSS / anonymous / peak MB", "disk MB", "disk B each", "log MB", "reopen s", "of it the ledger",
     )  # fmt: skip
     whole = "" if len(curve["points"]) == len(curve["wanted"]) else " (incomplete)"
     title = f"**{curve['title']['zh']} {curve['title']['en']}**{whole}, {curve['each']} a transaction:"

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from bench.goals import Goal
+from bench.report import disk_bytes_each
 from bench.stages import STAGES
 
 Result = dict[str, Any]
@@ -77,7 +78,7 @@ def curve_table(curve: dict[str, Any]) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in (
         "size", "tx", "height", "tx/s", "CPU ms/tx", "p50 ms", "p99 ms", "RSS MB", "anonymous", "peak",
-        "disk MB", "B/tx", "log MB", "reopen s",
+        "disk MB", "B each", "log MB", "reopen s",
     ):  # fmt: skip
         table.add_column(heading, justify="right")
     for point in curve["points"]:
@@ -89,7 +90,7 @@ def curve_table(curve: dict[str, Any]) -> Table:
             f"{point['p99_ms']:.1f}",
             *(f"{point[name] / 1e6:,.0f}" for name in ("rss_bytes", "rss_anonymous_bytes", "rss_peak_bytes")),
             f"{point['disk_bytes'] / 1e6:,.1f}",
-            f"{(point['disk_bytes'] - curve['empty_disk_bytes']) / point['transactions']:,.0f}",
+            f"{disk_bytes_each(curve, point):,.0f}",
             f"{point['log_bytes'] / 1e6:,.1f}",
             " ".join(f"{seconds:.2f}" for seconds in point["reopen_s"]),
         )
