@@ -27,7 +27,7 @@ from node.execution.accounts import AccountDatabase
 from node.execution.fork import State
 from node.execution.gas import intrinsic_gas
 from node.execution.interpreter import FastState
-from node.execution.work import WORK_PER_GAS, OutOfWork, Stopped, WorkMeter
+from node.execution.work import OutOfWork, Stopped, WorkMeter
 from node.state.overlay import Overlay
 from node.state.views import StateView
 
@@ -90,7 +90,7 @@ class CallRequest:
     @property
     def work_limit(self) -> int | None:
         """Units of work; None: as much as it likes."""
-        return WORK_PER_GAS * max(self.gas - self.intrinsic_gas, 0) if self.work_limited else None
+        return work.work_limit(self.gas, self.intrinsic_gas) if self.work_limited else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class PyEvmExecutor:
         # exactly that.
         least = widest.gas_used + widest.refund
         if request.work_limited:
-            least = max(least, request.intrinsic_gas + -(-widest.work // WORK_PER_GAS))
+            least = max(least, work.least_gas(widest.work, request.intrinsic_gas))
         fails, succeeds, best = least - 1, request.gas, widest
         guess = fails + 1
         while succeeds - fails > 1:

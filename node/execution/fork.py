@@ -40,7 +40,7 @@ from node.execution.precompiles import PRECOMPILES_OFF as PRECOMPILES_OFF
 from node.execution.work import WorkMeter
 
 
-class _GasMeter(GasMeter):  # type: ignore[misc]
+class FrameGas(GasMeter):  # type: ignore[misc]
     """py-evm's meter without its debug logging. Refunds may be negative until the end (EIP-2200)."""
 
     def __init__(self, start_gas: int) -> None:
@@ -134,7 +134,7 @@ class Computation(CancunComputation):  # type: ignore[misc]
         self.code = _Code(message.code)
 
     def _configure_gas_meter(self) -> GasMeter:
-        return _GasMeter(self.msg.gas)
+        return FrameGas(self.msg.gas)
 
     @classmethod
     def consume_initcode_gas_cost(cls, computation: Any) -> None:
@@ -154,6 +154,14 @@ class Computation(CancunComputation):  # type: ignore[misc]
             # A traceback holds this frame, and this frame the error: its memory would stay for the collector.
             self._error.__traceback__ = None
         return suppressed
+
+    @property
+    def is_error(self) -> bool:
+        return self._error is not None
+
+    def get_gas_remaining(self) -> int:
+        error = self._error
+        return 0 if error is not None and error.burns_gas else self._gas_meter.gas_remaining
 
     def add_log_entry(self, account: bytes, topics: tuple[int, ...], data: bytes) -> None:
         encoded = tuple(topic.to_bytes(32, "big") for topic in topics)

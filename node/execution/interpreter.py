@@ -12,14 +12,18 @@ on both, and by properties over random code. What may differ is only the wording
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from eth.exceptions import FullStack, Halt, InsufficientStack, OutOfGas
+from eth.vm.code_stream import CodeStream
 from eth.vm.computation import NO_RESULT
 from eth.vm.logic.invalid import InvalidOpcode
+from eth.vm.memory import Memory
+from eth.vm.message import Message
 
 from node.execution import work
-from node.execution.fork import Computation, State
+from node.execution.fork import Computation, FrameGas, State
 from node.execution.operations import OPERATIONS
 from node.execution.program import (
     BINARY,
@@ -72,14 +76,64 @@ def _shortest(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8 or 1, "big")
 
 
+class _ChildMessage(Message):  # type: ignore[misc]
+    """py-evm's message without asking again whether an address has 20 bytes: the opcodes made it."""
+
+    def __init__(
+        self,
+        parent: Message,
+        gas: int,
+        to: bytes,
+        value: int,
+        data: bytes,
+        code: bytes,
+        sender: bytes | None = None,
+        create_address: bytes | None = None,
+        code_address: bytes | None = None,
+        should_transfer_value: bool = True,
+        is_static: bool = False,
+        is_delegation: bool = False,
+    ) -> None:
+        self.gas = gas
+        self.to = to
+        self.sender = parent.storage_address if sender is None else sender
+        self.value = value
+        self.data = data
+        self.code = code
+        self.depth = parent.depth + 1
+        self._storage_address = create_address
+        self._code_address = code_address
+        self.should_transfer_value = should_transfer_value
+        self.is_static = is_static
+        self._is_delegation = is_delegation
+        self.refund = 0
+
+
 class FastComputation(Computation):
     """One frame."""
 
     operations = OPERATIONS
 
     def __init__(self, state: Any, message: Any, transaction_context: Any) -> None:
-        super().__init__(state, message, transaction_context)
+        # Everything that py-evm's four constructors set and this fork reads.
+        self.state = state
+        self.msg = message
+        self.transaction_context = transaction_context
+        self.children: list[Any] = []
+        self.beneficiaries: list[bytes] = []
+        self._gas_meter = FrameGas(message.gas)
         self._stack = _Stack()
+        self._memory = Memory()
+
+    @cached_property
+    def code(self) -> CodeStream:  # type: ignore[override]
+        """For CODESIZE and CODECOPY."""
+        return CodeStream(self.msg.code)
+
+    def prepare_child_message(
+        self, gas: int, to: bytes, value: int, data: bytes, code: bytes, **more: Any
+    ) -> _ChildMessage:
+        return _ChildMessage(self.msg, gas, to, value, data, code, **more)
 
     def extend_memory(self, start_position: int, size: int) -> None:
         """Raises OutOfGas, OutOfWork. Nothing has to be touched for a size of 0, wherever it starts."""
@@ -113,6 +167,10 @@ class FastState(State):
     """A transaction's state whose frames are fast ones."""
 
     computation_class = FastComputation
+
+    def set_code(self, address: bytes, code: bytes) -> None:
+        self.work.charge(work.CODE_WORD * words(len(code)))
+        super().set_code(address, code)
 
     def mark_address_warm(self, address: bytes) -> None:
         if not self._account_db.is_address_warm(address):

@@ -30,17 +30,21 @@ _SSTORE_LEAST_GAS: Final = 2_300
 
 
 def _mload(frame: Any) -> None:
-    values = frame._stack.values
+    values, memory = frame._stack.values, frame._memory._bytes
     start = values[-1]
-    frame.extend_memory(start, 32)
-    values[-1] = int.from_bytes(frame._memory._bytes[start : start + 32], "big")
+    end = start + 32
+    if end > len(memory):
+        frame.extend_memory(start, 32)
+    values[-1] = int.from_bytes(memory[start:end], "big")
 
 
 def _mstore(frame: Any) -> None:
-    pop = frame._stack.values.pop
+    pop, memory = frame._stack.values.pop, frame._memory._bytes
     start, value = pop(), pop()
-    frame.extend_memory(start, 32)
-    frame._memory._bytes[start : start + 32] = value.to_bytes(32, "big")
+    end = start + 32
+    if end > len(memory):
+        frame.extend_memory(start, 32)
+    memory[start:end] = value.to_bytes(32, "big")
 
 
 def _keccak(frame: Any) -> None:
@@ -48,9 +52,9 @@ def _keccak(frame: Any) -> None:
     start, size = values.pop(), values[-1]
     frame.extend_memory(start, size)
     count = words(size)
-    frame._gas_meter.consume_gas(_KECCAK_WORD_GAS * count, "KECCAK256")
     frame.state.work.charge(work.KECCAK_WORD * count)
-    values[-1] = int.from_bytes(keccak256(bytes(frame._memory._bytes[start : start + size])), "big")
+    frame._gas_meter.consume_gas(_KECCAK_WORD_GAS * count, "KECCAK256")
+    values[-1] = int.from_bytes(keccak256(frame._memory._bytes[start : start + size]), "big")
 
 
 def _calldataload(frame: Any) -> None:

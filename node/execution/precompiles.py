@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from eth.precompiles.modexp import extract_lengths
-from eth.vm.forks.berlin.computation import _compute_modexp_gas_fee_eip_2565
+from eth.vm.forks.berlin.computation import _calculate_iteration_count, _compute_modexp_gas_fee_eip_2565
 from eth.vm.forks.cancun.computation import CANCUN_PRECOMPILES
 
 from node.execution import work
@@ -36,6 +36,9 @@ def _modexp(computation: Any) -> Any:
     base_length, exponent_length, modulus_length = extract_lengths(data)
     if modulus_length == 0:
         return computation
+    head = data[96 + base_length : 96 + base_length + min(exponent_length, 32)]
+    iterations = _calculate_iteration_count(exponent_length, head.ljust(min(exponent_length, 32), b"\0"))
+    computation.state.work.charge(work.MODEXP_ITERATION * iterations)
 
     def number(start: int, length: int) -> int:
         return int.from_bytes(data[start : start + length].ljust(length, b"\0"), "big")

@@ -25,7 +25,7 @@ from eth.vm import opcode_values as op
 from eth.vm.opcode import _FastOpcode
 
 from node.execution.fork import Computation, JumpDestinations
-from node.execution.work import price_of
+from node.execution.work import OPCODES, UNDEFINED
 
 STACK_LIMIT: Final = 1_024
 
@@ -164,7 +164,7 @@ def _decode(code: bytes, position: int) -> Run:
             break
         takes, puts = ARITIES.get(opcode, (0, 0))
         gas += FIXED_GAS.get(opcode, 0)
-        work += price_of(opcode)
+        work += OPCODES.get(opcode, UNDEFINED)
         lowest = min(lowest, height - takes)
         height += puts - takes
         highest = max(highest, height)

@@ -1,10 +1,10 @@
 """Work: the second meter beside gas, because gas is not time.
 
 Gas prices opcodes as Ethereum's clients find them; this node's EVM has other proportions, and a transaction
-could take seconds for little gas. So a transaction may do `WORK_PER_GAS` units of work for each unit of gas
-that is left after its intrinsic gas, one unit being a nanosecond on the reference machine (docs/WORK.md), and
-a block's gas limit bounds its time. Work is no part of gas used and no contract can see it; a transaction
-that runs out of it fails as a whole, with all of its gas.
+could take seconds for little gas. So a transaction may do `BASE_WORK` units of work, and `WORK_PER_GAS` for
+each unit of gas that is left after its intrinsic gas, one unit being a nanosecond on the reference machine
+(docs/WORK.md), and a block's gas limit bounds its time. Work is no part of gas used and no contract can see
+it; a transaction that runs out of it fails as a whole, with all of its gas.
 
 The prices here are consensus: integers, part of the fork; to change one is a new fork. Each is above the
 measured cost of its worst case (`python -m bench.work` measures them all), so what a contract does in
@@ -20,43 +20,80 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from eth.vm import opcode_values
+
 WORK_PER_GAS: Final = 10
+BASE_WORK: Final = 100_000
+"""What a transaction may do besides: of its base gas, what its bytes, signature and receipt leave."""
 
 NOT_LIMITED: Final = 1 << 62
 WORK_BETWEEN_QUESTIONS: Final = 100_000
 """How much is done between two questions whether to go on: 0.1 ms, and the rest of an opcode."""
 
-PLAIN: Final = 60
-"""An opcode that has no price of its own."""
-
-RUN: Final = 140
-"""Added to the opcodes that end or start a run."""
-
 # What depends on sizes and on the state. A word is 32 bytes, begun words count whole.
-MEMORY_WORD: Final = 20
-COPY_WORD: Final = 10
-KECCAK_WORD: Final = 120
-LOG_WORD: Final = 200
-EXP_BYTE: Final = 2_000
+MEMORY_WORD: Final = 10
+"""Each word by which memory grows: it is zeroed, and mostly copied once more."""
+COPY_WORD: Final = 5
+"""Each word of a copy; of the input and output areas of a call; of the initcode of CREATE."""
+KECCAK_WORD: Final = 100
+"""Each word hashed by KECCAK256 and by CREATE2."""
+LOG_WORD: Final = 300
+"""Each word of a log's data: it goes into the receipt, its hash, and the store."""
+EXP_BYTE: Final = 3_500
+"""Each byte of the exponent, without leading zeros."""
 COLD_ACCOUNT: Final = 20_000
+"""An address that becomes warm (EIP-2929) while the transaction runs: an account is read, and its code."""
 COLD_SLOT: Final = 15_000
-CHANGED_SLOT: Final = 60_000
-INITCODE_BYTE: Final = 500
+"""A slot that becomes warm while the transaction runs: it is read."""
+CHANGED_SLOT: Final = 35_000
+"""SSTORE that changes a slot from what it was before the transaction: its part of the trie is made anew."""
+CODE_WORD: Final = 300
+"""Each word of the code of a new contract: it is hashed and stored."""
+INITCODE_BYTE: Final = 900
+"""Each byte of initcode, of CREATE, CREATE2 and of a creating transaction: it is decoded for one use."""
 FURTHER_CALL: Final = 60_000
 """Each call of a batch but the first: its frame, and the account it goes to."""
 
-# Precompiles. Modexp is priced by its gas, which follows the sizes of its numbers (EIP-2565).
-ECRECOVER: Final = 300_000
-HASH: Final = 5_000
-SHA256_WORD: Final = 100
-RIPEMD160_WORD: Final = 200
-MODEXP: Final = 20_000
-MODEXP_GAS: Final = 100
-BLAKE2F: Final = 10_000
-BLAKE2F_ROUND: Final = 100
+# Precompiles, by size of the input or as each of them says.
+ECRECOVER: Final = 110_000
+HASH: Final = 2_000
+SHA256_WORD: Final = 40
+RIPEMD160_WORD: Final = 150
+MODEXP: Final = 30_000
+MODEXP_GAS: Final = 45
+"""Each unit of modexp's gas (EIP-2565), which follows the sizes of base and modulus."""
+MODEXP_ITERATION: Final = 150
+"""Each of EIP-2565's iterations: about the bits of the exponent."""
+BLAKE2F: Final = 80_000
+BLAKE2F_ROUND: Final = 20
 
-_PRICES: Final[dict[int, int]] = {}
-"""Fixed prices of opcodes that are dearer than `PLAIN`."""
+_BY_PRICE: Final[dict[int, str]] = {
+    50: "POP PC PUSH0 " + " ".join(f"PUSH{n} DUP{(n + 1) // 2}" for n in range(1, 33)) + " JUMP",
+    80: "AND OR XOR " + " ".join(f"SWAP{n}" for n in range(1, 17)),
+    100: "JUMPI STOP",
+    140: "ADD SUB LT GT EQ ISZERO NOT SHL SHR JUMPDEST",
+    220: "MUL DIV MOD CALLER CALLVALUE CALLDATASIZE",
+    400: "MLOAD MSTORE CALLDATALOAD",
+    500: "ADDRESS ORIGIN CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP NUMBER DIFFICULTY GASLIMIT "
+    "CHAINID SELFBALANCE BASEFEE BLOBBASEFEE MSIZE GAS BLOBHASH SLOAD TLOAD",
+    700: "SAR SIGNEXTEND BYTE SLT SGT ADDMOD SSTORE RETURN REVERT",
+    900: "SDIV SMOD MULMOD",
+    1_500: "MSTORE8 BLOCKHASH SHA3 BALANCE EXTCODESIZE EXTCODEHASH",
+    2_500: "EXP MCOPY TSTORE",
+    3_500: "CALLDATACOPY CODECOPY RETURNDATACOPY EXTCODECOPY",
+    7_000: "LOG0",
+    10_000: "LOG1",
+    13_000: "LOG2",
+    16_000: "LOG3",
+    19_000: "LOG4",
+    15_000: "SELFDESTRUCT",
+    18_000: "CALL CALLCODE DELEGATECALL STATICCALL",
+    50_000: "CREATE CREATE2",
+}
+"""Fixed prices of opcodes, by the names that py-evm gives them."""
+
+UNDEFINED: Final = 50
+"""An opcode that is none, INVALID (0xfe) among them."""
 
 
 class OutOfWork(Exception):
@@ -104,9 +141,20 @@ class WorkMeter:
             self.pause = max(self.left - WORK_BETWEEN_QUESTIONS, 0)
 
 
-def price_of(opcode: int) -> int:
-    """The fixed price of an opcode, defined or not."""
-    return _PRICES.get(opcode, PLAIN)
+OPCODES: Final[dict[int, int]] = {
+    getattr(opcode_values, name): price for price, names in _BY_PRICE.items() for name in names.split()
+}
+"""Fixed prices of all opcodes by number."""
+
+
+def work_limit(gas: int, intrinsic_gas: int) -> int:
+    """What a transaction with this gas limit may do."""
+    return BASE_WORK + WORK_PER_GAS * max(gas - intrinsic_gas, 0)
+
+
+def least_gas(work: int, intrinsic_gas: int) -> int:
+    """The least gas limit that allows so much work."""
+    return intrinsic_gas + max(0, -(-(work - BASE_WORK) // WORK_PER_GAS))
 
 
 def words(size: int) -> int:
