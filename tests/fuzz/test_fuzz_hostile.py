@@ -5,14 +5,13 @@ Times are processor times with wide margins: they tell linear from quadratic, no
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import json
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import rlp
@@ -38,7 +37,6 @@ from node.chain.receipt import decode_receipt
 from node.chain.transaction import MAX_TRANSACTION_BYTES, decode
 from node.rpc import parameters
 from node.rpc.errors import RpcError
-from node.rpc.http import HttpEndpoint, HttpRefused
 from node.rpc.methods import METHODS
 from tests.fuzz.targets import messages, rpc
 from tests.helpers.ledger import make_genesis
@@ -424,19 +422,21 @@ def test_of_a_key_that_stands_twice_the_last_counts() -> None:
     assert "result" in json.loads(rpc.served().post(body)[1])
 
 
+def test_callers_that_hang_up_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A call that fails after its WebSocket is gone is nobody's news."""
+    code = (rpc.BOUNCE + bytes(64)).hex()
+    body = call('[{"data":"0x' + code + '"}]', method="eth_call").decode()
+    for _ in range(20):
+        rpc.served().send(body)
+    time.sleep(0.2)
+    rpc.served().post(call("[]", method="eth_chainId"))
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
 @pytest.mark.parametrize("declared", [b"\xb2", b"9" * 5_000, b"+1", b"1_0", b"-1", b"0x1", b"", b"5, 5"])
 def test_a_content_length_that_is_no_number_is_not_believed(declared: bytes) -> None:
     """The HTTP parser in front refuses these; nothing behind it relies on that."""
-    endpoint = HttpEndpoint(None, None, rpc.RpcConfig(port=0, limits=rpc.LIMITS))  # type: ignore[arg-type]
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"[]"}
-
-    read = endpoint._read({"content-length": declared.decode("latin-1")}, receive)
-    if len(declared) < 20:
-        assert asyncio.run(read) == b"[]"
-        return
-    with pytest.raises(HttpRefused) as caught:
-        asyncio.run(read)
-    assert caught.value.status == 413
-    assert len(json.dumps(caught.value.as_dict())) < 500
+    status, answer = rpc.served().post(call("[]", method="eth_chainId"), content_length=declared)
+    assert status == (200 if len(declared) < 20 else 413)
+    assert len(answer) < 500
