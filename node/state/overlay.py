@@ -240,11 +240,15 @@ class _Seal:
                     changed_codes[account.code_hash] = code
             if account != below:
                 changed[address] = account
-        leaves = {
-            account_key(address): None if account is None else encode_account(account)
-            for address, account in changed.items()
-        }
-        root = self._update(b"", self._view.state_root, leaves)
+        leaves: dict[bytes, bytes | None] = {}
+        before: dict[bytes, bytes] = {}
+        for address, account in changed.items():
+            key = account_key(address)
+            leaves[key] = None if account is None else encode_account(account)
+            below = below_accounts[address] if address in below_accounts else self._view.account(address)
+            if below is not None:
+                before[key] = encode_account(below)
+        root = self._update(b"", self._view.state_root, leaves, before)
         return StateChange(root, changed, self._slots, changed_codes, self._nodes, tuple(self._stale))
 
     def _change_storage(
@@ -252,11 +256,16 @@ class _Seal:
     ) -> bytes:
         """The storage root after the slots that differ from below; `below` has every slot of `now`."""
         leaves: dict[bytes, bytes | None] = {}
+        before: dict[bytes, bytes] = {}
         for slot, value in now.items():
-            if value != below[slot]:
+            old = below[slot]
+            if value != old:
                 self._slots[address, slot] = value
-                leaves[storage_key(slot)] = encode_storage(value) if value else None
-        return self._update(address, root, leaves)
+                key = storage_key(slot)
+                leaves[key] = encode_storage(value) if value else None
+                if old:
+                    before[key] = encode_storage(old)
+        return self._update(address, root, leaves, before)
 
     def _rebuild_storage(self, address: bytes, root: bytes, now: Mapping[int, int]) -> bytes:
         """The storage root of an account that lost all it had: what is there now is all there is."""
@@ -273,8 +282,14 @@ class _Seal:
         self._stale += [address + key for key in sorted(old_nodes - change.nodes.keys())]
         return change.root
 
-    def _update(self, owner: bytes, root: bytes, leaves: Mapping[bytes, bytes | None]) -> bytes:
-        change = trie.update(partial(self._view.load_node, owner), root, leaves)
+    def _update(
+        self,
+        owner: bytes,
+        root: bytes,
+        leaves: Mapping[bytes, bytes | None],
+        before: Mapping[bytes, bytes],
+    ) -> bytes:
+        change = trie.update(partial(self._view.load_node, owner), root, leaves, before)
         self._nodes |= {owner + node_hash: node for node_hash, node in change.nodes.items()}
         self._stale += [owner + node_hash for node_hash in change.stale]
         return change.root

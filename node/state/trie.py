@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from node.chain.encoding import keccak256, rlp_encode_bytes, rlp_encode_integer
@@ -33,6 +34,8 @@ Load = Callable[[bytes], bytes]
 _DIGITS: Final = "0123456789abcdef"
 _NUMBER: Final = {digit: number for number, digit in enumerate(_DIGITS)}
 
+_NOTHING_KNOWN: Final[Mapping[bytes, bytes]] = MappingProxyType({})
+
 _Change = tuple[str, bytes | None]
 """(key as hexadecimal digits, new value or None to delete)"""
 
@@ -48,15 +51,22 @@ class TrieChange:
     stale: tuple[bytes, ...]
 
 
-def update(load: Load, root: bytes, changes: Mapping[bytes, bytes | None]) -> TrieChange:
+def update(
+    load: Load,
+    root: bytes,
+    changes: Mapping[bytes, bytes | None],
+    before: Mapping[bytes, bytes] = _NOTHING_KNOWN,
+) -> TrieChange:
     """Put `changes` (key -> value; None deletes, also what is not there) into the trie under `root`.
 
-    Values may not be empty. Nothing is stored: the caller keeps `nodes`.
+    Values may not be empty. Nothing is stored: the caller keeps `nodes`. `before` may tell what keys of
+    `changes` hold now. A leaf that this describes is known by its hash and not loaded, which in a big trie is
+    a third of all loads; where it does not, nothing is lost.
     """
     if not changes:
         return TrieChange(root, {}, ())
     items: list[_Change] = sorted((key.hex(), value) for key, value in changes.items())
-    pass_ = _Update(load)
+    pass_ = _Update(load, {key.hex(): value for key, value in before.items()})
     reference = EMPTY_REFERENCE if root == EMPTY_ROOT else b"\xa0" + root
     reference = pass_.change(reference, items, 0, len(items), 0)
     if reference == EMPTY_REFERENCE:
@@ -113,7 +123,7 @@ def ordered_root(values: Sequence[bytes]) -> bytes:
     items: list[_Change] = sorted((rlp_encode_integer(i).hex(), value) for i, value in enumerate(values))
     if not items:
         return EMPTY_ROOT
-    pass_ = _Update(_nothing)
+    pass_ = _Update(_nothing, {})
     reference = pass_.build(items, 0, len(items), 0)
     return reference[1:] if reference[0] == 0xA0 else keccak256(reference)
 
@@ -121,10 +131,11 @@ def ordered_root(values: Sequence[bytes]) -> bytes:
 class _Update:
     """One pass over a trie. `created` and `replaced` (used as an ordered set) collect nodes on the way."""
 
-    __slots__ = ("_load", "created", "replaced")
+    __slots__ = ("_before", "_load", "created", "replaced")
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, before: Mapping[str, bytes]) -> None:
         self._load = load
+        self._before = before
         self.created: dict[bytes, bytes] = {}
         self.replaced: dict[bytes, None] = {}
 
@@ -170,9 +181,14 @@ class _Update:
         if depth >= len(items[low][0]) or node[16] != EMPTY_REFERENCE:
             raise malformed(b"".join(node))
         children = node[:16]
+        # Below a branch without gaps there are hardly any leaves.
+        sparse = EMPTY_REFERENCE in children
         emptied = False
         for number, start, stop in _groups(items, low, high, depth):
-            child = self.change(children[number], items, start, stop, depth + 1)
+            child = children[number]
+            if sparse and stop - start == 1 and self._take_known_leaf(child, items[start][0], depth + 1):
+                child = EMPTY_REFERENCE
+            child = self.change(child, items, start, stop, depth + 1)
             children[number] = child
             emptied = emptied or child == EMPTY_REFERENCE
         return self._branch(children) if emptied else self._reference(b"".join(children) + EMPTY_REFERENCE)
@@ -209,6 +225,19 @@ class _Update:
         if len(live) > 1:
             return self._reference(b"".join(children) + EMPTY_REFERENCE)
         return self._prepend(_DIGITS[live[0]], children[live[0]]) if live else EMPTY_REFERENCE
+
+    def _take_known_leaf(self, reference: bytes, key: str, depth: int) -> bool:
+        """Whether the node is the leaf that `before` describes; if so it counts as replaced."""
+        value = self._before.get(key)
+        if value is None or reference[0] != 0xA0:
+            return False
+        leaf = encode_list(rlp_encode_bytes(encode_path(key[depth:], True)) + rlp_encode_bytes(value))
+        node_hash = reference[1:]
+        if keccak256(leaf) != node_hash:
+            return False
+        if self.created.pop(node_hash, None) is None:
+            self.replaced[node_hash] = None
+        return True
 
     def _prepend(self, path: str, reference: bytes) -> bytes:
         """`path` in front of a subtree; two short nodes in a row are merged into one."""

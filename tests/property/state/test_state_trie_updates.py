@@ -31,6 +31,16 @@ def test_updates_keep_root_nodes_and_stale_list_exact(blocks: list[dict[bytes, b
     entries: dict[bytes, bytes] = {}
     for block in blocks:
         change = trie.update(nodes.__getitem__, root, block)
+        # What is said of the values before, right or wrong, changes nothing.
+        right = {key: entries[key] for key in block.keys() & entries.keys()}
+        for before in (
+            right,
+            dict.fromkeys(block, VALUES[0]),
+            right | dict.fromkeys(list(block)[::2], b"v" * 32),
+        ):
+            known = trie.update(nodes.__getitem__, root, block, before)
+            assert (known.root, known.nodes) == (change.root, change.nodes)
+            assert sorted(known.stale) == sorted(change.stale)
         assert not change.nodes.keys() & nodes.keys()
         for stale in change.stale:
             del nodes[stale]
@@ -50,3 +60,21 @@ def test_updates_keep_root_nodes_and_stale_list_exact(blocks: list[dict[bytes, b
             assert trie.read(nodes.__getitem__, root, key) == entries.get(key)
             proof = trie.prove(nodes.__getitem__, root, key)
             assert verify_trie_proof(root, key, proof) == entries.get(key)
+
+
+def test_leaves_whose_values_are_known_are_not_loaded() -> None:
+    keys = [keccak256(bytes([number])) for number in range(200)]
+    entries = dict.fromkeys(keys, b"v" * 40)
+    built = trie.update({}.__getitem__, EMPTY_ROOT, entries)
+    loaded: list[bytes] = []
+
+    def load(node_hash: bytes) -> bytes:
+        loaded.append(node_hash)
+        return built.nodes[node_hash]
+
+    changes = dict.fromkeys(keys[:150], b"w" * 40) | dict.fromkeys(keys[150:160])
+    blind = trie.update(load, built.root, changes)
+    without = len(loaded)
+    loaded.clear()
+    assert trie.update(load, built.root, changes, entries) == blind
+    assert without - len(loaded) > 120
