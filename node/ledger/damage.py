@@ -35,7 +35,7 @@ Row = tuple[bytes, bytes]
 
 _UNCOMPARED: Final = frozenset({META.key(b"history"), META.key(b"format")})
 _OF_OLD_STATES: Final = frozenset(table.name for table in (NODES, STALE, HELD))
-"""Where a rebuilt ledger may hold less, and other birth heights."""
+"""Where a rebuilt ledger may hold less."""
 _OF_BLOCKS: Final = frozenset(
     table.name
     for table in (
@@ -72,12 +72,14 @@ def find_damage(source: Salvage, whole: Path, blocks_only: bool) -> tuple[list[D
             for key, old, new in _merge(source.rows(table.prefix), _walk(reads, table.prefix)):
                 if table is TRANSACTIONS and new is not None:
                     transactions += 1
-                if key in _UNCOMPARED or old == new or (blocks_only and not of_blocks):
+                if old == new or key in _UNCOMPARED or table is HELD or (blocks_only and not of_blocks):
                     continue
                 if old is None:
                     missing[table.name] += 1
+                elif not blocks_only and new is not None:
+                    differs[table.name] += 1
                 elif not blocks_only and table.name not in _OF_OLD_STATES:
-                    (stray if new is None else differs)[table.name] += 1
+                    stray[table.name] += 1
     for name in sorted(source.unreadable):
         damage.append(Damage("repair.unreadable", "a part of it cannot be read", name))
     for code, message, counts in (

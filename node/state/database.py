@@ -174,8 +174,9 @@ class Database:
     def write(self, batch: Batch, sync: bool = True) -> None:
         """Write all rows of `batch`, or none. With `sync` they are on the disk on return.
 
-        Raises LedgerError `state.disk_full`, `state.write_failed`; after either the database takes no more
-        writes until it is opened again, and the rows are then all there or all absent.
+        Raises LedgerError `state.disk_full`, `state.write_failed`, `state.corrupt` (LevelDB has come upon
+        damage while it merged tables); after any of them the database takes no more writes until it is
+        opened again, and the rows are then all there or all absent.
         """
         if self._failed:
             raise LedgerError("state.write_failed", "an earlier write failed; open the database again")
@@ -276,6 +277,13 @@ def _begin(directory: Path) -> None:
 
 
 def _open(directory: Path, create: bool) -> Any:
+    """Open it so that LevelDB checks what it reads when it merges tables; otherwise it would copy a damaged
+    row and give it a new, right checksum.
+
+    In this mode LevelDB also refuses a log with anything unreadable in it, though that may be no more than
+    the end of a write that a power cut left unfinished. Then the log is first taken as far as it can be read;
+    `_require_whole_log` sees to it that nothing is missing in the middle.
+    """
     options = {
         "create_if_missing": create,
         "lru_cache_size": 64 << 20,
@@ -283,13 +291,19 @@ def _open(directory: Path, create: bool) -> Any:
         "write_buffer_size": _WRITE_BUFFER,
     }
     try:
-        return plyvel.DB(str(directory), **options)
+        try:
+            return plyvel.DB(str(directory), paranoid_checks=True, **options)
+        except plyvel.CorruptionError:
+            plyvel.DB(str(directory), **options).close()
+            return plyvel.DB(str(directory), paranoid_checks=True, **options)
     except plyvel.IOError as error:
         text = str(error)
         if "lock" in text and ("already held" in text or "temporarily unavailable" in text):
             raise LedgerError(
                 "state.locked", "another process has this ledger open", str(directory)
             ) from error
+        if "No such file" in text or "Invalid argument" in text:
+            raise LedgerError("state.corrupt", f"the ledger is damaged: {error}", str(directory)) from error
         if any(reason in text for reason in _FULL):
             raise LedgerError("state.disk_full", "the disk is full", str(directory)) from error
         raise LedgerError("state.unreadable", f"cannot open the ledger: {error}", str(directory)) from error
@@ -324,6 +338,8 @@ def _require_whole_log(raw: Any, directory: Path) -> None:
 def _write_error(error: Exception) -> LedgerError:
     if isinstance(error, RuntimeError):
         return LedgerError("state.closed", str(error))
+    if isinstance(error, plyvel.CorruptionError):
+        return LedgerError("state.corrupt", f"the ledger is damaged: {error}")
     if any(reason in str(error) for reason in _FULL):
         return LedgerError("state.disk_full", f"the disk is full: {error}")
     return LedgerError("state.write_failed", f"the ledger cannot be written: {error}")

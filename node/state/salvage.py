@@ -57,8 +57,8 @@ class Lock:
 class Salvage:
     """What can be read of the database at `damaged`. A context manager; `scratch` is made and removed.
 
-    `opened` is what LevelDB said to the copy before its own repair, or None; `unreadable` the names of tables
-    of which rows were passed over.
+    `opened` is what LevelDB said when it could not open the copy as it was, or None; `unreadable` the names
+    of tables of which rows were passed over.
     """
 
     def __init__(self, damaged: Path, scratch: Path) -> None:
@@ -99,11 +99,17 @@ class Salvage:
             return None
 
     def get_raw(self, key: bytes) -> bytes | None:
+        """The value under a whole key, or None.
+
+        LevelDB looks into the newest table that may have the key, and gives up if that is damaged, though the
+        row be in an older one. A scan passes over what is damaged.
+        """
         try:
             value: bytes | None = self._raw.get(key, verify_checksums=True)
         except plyvel.Error:
             self.unreadable.add(_NAMES.get(key[:1], "no table"))
-            return None
+            first = next(self.rows(key), None)
+            return first[1] if first is not None and first[0] == key else None
         return value
 
     def rows(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -136,13 +142,15 @@ class Salvage:
             self.unreadable.add(_NAMES.get(where[:1], "no table"))
 
     def _open(self) -> Any:
-        options = {"create_if_missing": False, "lru_cache_size": 64 << 20}
+        # Large enough that LevelDB has no reason to merge tables here.
+        options = {"create_if_missing": False, "lru_cache_size": 64 << 20, "write_buffer_size": 64 << 20}
+        for careful in (True, False):
+            try:
+                return plyvel.DB(str(self._scratch), paranoid_checks=careful, **options)
+            except plyvel.Error as error:
+                self.opened = str(error)
         try:
-            return plyvel.DB(str(self._scratch), **options)
-        except plyvel.Error as error:
-            self.opened = str(error)
-        try:
-            plyvel.repair_db(str(self._scratch))
+            plyvel.repair_db(str(self._scratch), paranoid_checks=False)
             return plyvel.DB(str(self._scratch), **options)
         except plyvel.Error as error:
             raise LedgerError(
