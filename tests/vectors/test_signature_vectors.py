@@ -157,6 +157,18 @@ def test_the_library_agrees_with_the_standard_written_down_naively(
 
 
 @settings(max_examples=10, deadline=None)
+@given(secret=SCALARS.filter(lambda scalar: scalar > 1), r=SCALARS)
+def test_the_library_adds_equal_points_right(secret: int, r: int) -> None:
+    """sG = tP: a sum that an addition without doubling gets wrong. Such an e is no hash of anything known."""
+    key = sm2_reference.public_key(secret)
+    s = r * secret * pow(1 - secret, -1, SM2_ORDER) % SM2_ORDER
+    point = sm2_reference.multiply(2 * s % SM2_ORDER, sm2_reference.G)
+    assert point is not None
+    e = (r - point[0]) % SM2_ORDER
+    assert sm2_verify_sm3_digest(key, e.to_bytes(32, "big"), encode_dss_signature(r, s))
+
+
+@settings(max_examples=10, deadline=None)
 @given(secret=SCALARS, k=SCALARS, message=st.binary(min_size=32, max_size=32))
 def test_only_the_owner_of_a_key_can_make_the_other_form_of_a_signature(
     secret: int, k: int, message: bytes

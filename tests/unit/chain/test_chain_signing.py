@@ -30,7 +30,7 @@ from chain_assertions import (
 )
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from eth_account import Account
-from gmssl_pyx import sm2_sign
+from gmssl_pyx import sm2_sign, sm2_verify
 
 from node.chain.errors import DecodeError, SignatureRefused
 from node.chain.signing import (
@@ -49,6 +49,7 @@ from node.chain.signing import (
     verify_ed25519,
 )
 from node.chain.transaction import EthereumTransaction, ImiTransaction, decode
+from tests.helpers import sm2_reference
 
 TRANSACTIONS = {
     1: webauthn_transaction(),
@@ -323,6 +324,19 @@ def test_sm2_with_r_and_s_that_sum_to_the_order_is_refused() -> None:
     r = int.from_bytes(TRANSACTIONS[4].signature[:32], "big")
     signature = r.to_bytes(32, "big") + (SM2_ORDER - r).to_bytes(32, "big")
     refused(unsigned(4, SM2_PUBLIC).with_signature(signature), "signature.does_not_verify")
+
+
+def test_an_sm2_signature_with_k_zero_is_refused() -> None:
+    """The point that is verified is the one at infinity, and the library takes its x for 0."""
+    body = unsigned(4, SM2_PUBLIC)
+    secret = int.from_bytes(SM2_SECRET, "big")
+    digest = sm2_reference.message_digest(SM2_PUBLIC, body.signing_hash)
+    r = int.from_bytes(digest, "big") % SM2_ORDER
+    s = -r * secret * pow(1 + secret, -1, SM2_ORDER) % SM2_ORDER
+    assert sm2_verify(SM2_PUBLIC, body.signing_hash, encode_dss_signature(r, s)), "or the check may go"
+    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    assert not sm2_reference.verifies(SM2_PUBLIC, body.signing_hash, signature)
+    refused(body.with_signature(signature), "signature.does_not_verify")
 
 
 def test_an_sm2_key_must_be_a_point_of_the_curve() -> None:
