@@ -21,6 +21,7 @@ from tests.helpers.rpc_node import PERSON, genesis_of_now
 
 pytestmark = pytest.mark.slow
 ROUNDS = 4
+MANY_ROUNDS = 40
 
 
 def free_port() -> int:
@@ -74,11 +75,21 @@ def submit_until_dead(url: str, chain_id: int, first: int, acknowledged: list[st
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kill_minus_nine_at_random_moments(tmp_path: Path, seed: int) -> None:
+    kill_at_random(tmp_path, seed, ROUNDS)
+
+
+@pytest.mark.long
+def test_many_kills_at_random_moments(tmp_path: Path) -> None:
+    kill_at_random(tmp_path, 3, MANY_ROUNDS)
+
+
+def kill_at_random(tmp_path: Path, seed: int, rounds: int) -> None:
+    """Kill and start a node so many times under load; then everything acknowledged must be there."""
     rng = random.Random(seed)
     genesis = genesis_of_now()
     Ledger.create(tmp_path / "ledger", genesis).close()
     acknowledged: list[str] = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         with Ledger.open(tmp_path / "ledger") as ledger, ledger.snapshot() as snapshot:
             account = snapshot.state().account(PERSON.address)
             first = account.nonce if account else 0
@@ -94,7 +105,7 @@ def test_kill_minus_nine_at_random_moments(tmp_path: Path, seed: int) -> None:
         process.kill()
         process.wait()
         sender.join()
-    assert len(acknowledged) > ROUNDS, "the rounds were too short to mean anything"
+    assert len(acknowledged) > rounds, "the rounds were too short to mean anything"
     with Ledger.open(tmp_path / "ledger") as ledger, ledger.snapshot() as snapshot:
         lost = [one for one in acknowledged if snapshot.locate(bytes.fromhex(one[2:])) is None]
     assert not lost
