@@ -61,10 +61,15 @@ class _Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run of calls took: opcodes executed in all frames, gas without the intrinsic part."""
+    """What a run of calls took: opcodes executed in all frames, gas without the intrinsic part, work.
+
+    `gas_limit` is the gas used before refunds: the least with which the calls succeed.
+    """
 
     opcodes: int
     gas: int
+    gas_limit: int
+    work: int
 
 
 @dataclass
@@ -125,7 +130,9 @@ class Sandbox:
         if not execution.success:
             failed = calls[execution.failed_call or 0]
             raise CallFailed("contracts.reverted", execution.error, explain(failed.to, execution.output))
-        return Cost(counter[0], execution.gas_used)
+        request = CallRequest(sender, calls, GAS)
+        work = self.executor.call(self.overlay, self.context(), request).work
+        return Cost(counter[0], execution.gas_used, execution.gas_used + execution.refund, work)
 
 
 def explain(address: bytes, output: bytes) -> object:

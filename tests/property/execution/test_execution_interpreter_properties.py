@@ -19,6 +19,7 @@ from node.execution.executor import BlockContext, CallRequest, Execution, _execu
 from node.execution.fork import Computation, State
 from node.execution.interpreter import FastState
 from node.execution.program import ARITIES
+from node.execution.work import WorkMeter
 from node.state.account import EMPTY_ACCOUNT, EMPTY_CODE_HASH, Account
 from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import Overlay
@@ -52,9 +53,7 @@ class Nothing:
         return iter(())
 
 
-def outcome(
-    state_class: type[State], codes: list[bytes], data: bytes, initcode: bytes | None
-) -> tuple[Execution, bytes]:
+def world_of(codes: list[bytes]) -> Overlay[Nothing]:
     overlay = Overlay(Nothing())
     for address, code in zip((FIRST, SECOND, THIRD), codes, strict=True):
         code_hash = overlay.add_code(code)
@@ -62,7 +61,18 @@ def outcome(
         for slot, value in STORED.items():
             overlay.set_storage(address, slot, value)
     overlay.set_account(SENDER, EMPTY_ACCOUNT._replace(balance=BALANCE))
-    state = state_class(AccountDatabase(overlay), _execution_context(CONTEXT))
+    return overlay
+
+
+def outcome(
+    state_class: type[State],
+    codes: list[bytes],
+    data: bytes,
+    initcode: bytes | None,
+    work: WorkMeter | None = None,
+) -> tuple[Execution, bytes]:
+    overlay = world_of(codes)
+    state = state_class(AccountDatabase(overlay), _execution_context(CONTEXT), work)
     calls = () if initcode is not None else (Call(FIRST, data), Call(SECOND, b""), Call(FIRST, b"\x01"))
     execution = run(state, CallRequest(SENDER, calls, GAS, initcode), value=1)
     return execution, overlay.seal().state_root
@@ -192,6 +202,23 @@ def test_both_interpreters_agree(codes: list[bytes], data: bytes) -> None:
 @given(CODES, CODES)
 def test_both_interpreters_agree_on_creations(initcode: bytes, other: bytes) -> None:
     check_agreement([other, b"", b""], initcode=initcode)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(CODES, min_size=3, max_size=3), st.binary(max_size=64), st.data())
+def test_work_is_enough_or_the_whole_transaction_fails(
+    codes: list[bytes], data: bytes, choose: st.DataObject
+) -> None:
+    free, root = outcome(FastState, codes, data, None)
+    watched = WorkMeter(free.work, lambda: False)
+    assert outcome(FastState, codes, data, None, watched) == (free, root)
+    limit = choose.draw(st.integers(0, free.work - 1))
+    short, short_root = outcome(FastState, codes, data, None, WorkMeter(limit))
+    assert (short.success, short.gas_used, short.logs, short.output) == (False, GAS, (), b"")
+    assert short.error.startswith("out of work")
+    untouched = world_of(codes)
+    untouched.set_account(SENDER, EMPTY_ACCOUNT._replace(balance=BALANCE, nonce=1))
+    assert short_root == untouched.seal().state_root
 
 
 @settings(max_examples=300, deadline=None)
