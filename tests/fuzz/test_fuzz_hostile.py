@@ -172,7 +172,7 @@ def test_a_number_has_one_form() -> None:
 
 
 def test_a_block_of_many_transactions_decodes_in_linear_time() -> None:
-    header = messages._sample_header()
+    header = messages.sample_header()
 
     def seconds(count: int) -> float:
         encoded = encode_block(Block(header, (b"x" * 8,) * count, EMPTY_COMMIT))

@@ -139,7 +139,7 @@ def mutate(data: bytes, random: Random, havoc: Havoc) -> bytes:
 def seeds() -> Iterator[bytes]:
     """Blocks of a real CometBFT network, and a message of each kind."""
     vectors = Path(__file__).parents[2] / "vectors" / "cometbft"
-    header = _sample_header()
+    header = sample_header()
     time_ns = header.time_ns
     vote = precommit_sign_bytes(CHAIN_NAME, 7, 0, BLOCK_ID, time_ns)
     good = CommitSignature(2, VALIDATORS[0].address, time_ns, KEY.sign(vote).signature)
@@ -187,6 +187,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def _sample_header() -> Header:
+def sample_header() -> Header:
     hashes = [bytes((number,)) * 32 for number in range(1, 9)]
     return Header(CHAIN_NAME, 7, 1_800_000_000_123_456_789, BLOCK_ID, *hashes, b"\x09" * 20, 1)
