@@ -17,57 +17,35 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _CODE_CACHE_SIZE: Final = 1024
-_UPPER_NODE: Final = 200
-"""Bytes of a branch with six children. Leaves, and branches that share out few of them, are shorter."""
-
-
-class _Generations:
-    """A bounded dictionary in two generations: the old one is dropped when the young one is full, so what is
-    in use stays. Races between threads can only lose an entry.
-    """
-
-    __slots__ = ("_capacity", "_old", "_young")
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
-
-    def get(self, key: bytes) -> bytes | None:
-        value = self._young.get(key)
-        if value is None:
-            value = self._old.get(key)
-            if value is not None:
-                self.add(key, value)
-        return value
-
-    def add(self, key: bytes, value: bytes) -> None:
-        if len(self._young) >= self._capacity:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
 
 
 class Caches:
     """Content-addressed rows in memory: what a hash names never changes, so all snapshots share them.
 
-    Branches of the upper trie, which every block passes through, are kept apart from leaves and the branches
-    just above them: with many accounts each block touches thousands of those that no later block soon will,
-    and they would push the others out.
+    Trie nodes live in two generations: the old one is dropped when the young one is full, so the cache is
+    bounded and what is in use stays. Races between threads can only lose an entry.
     """
 
-    __slots__ = ("_lower", "_upper", "codes")
+    __slots__ = ("_capacity", "_old", "_young", "codes")
 
     def __init__(self, capacity: int) -> None:
-        """`capacity`: upper nodes in one generation."""
-        self._upper = _Generations(capacity)
-        self._lower = _Generations(capacity // 4)
+        self._capacity = capacity
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
         self.codes: dict[bytes, bytes] = {}
 
     def node(self, key: bytes) -> bytes | None:
-        return self._upper.get(key) or self._lower.get(key)
+        node = self._young.get(key)
+        if node is None:
+            node = self._old.get(key)
+            if node is not None:
+                self.add_node(key, node)
+        return node
 
     def add_node(self, key: bytes, node: bytes) -> None:
-        (self._upper if len(node) >= _UPPER_NODE else self._lower).add(key, node)
+        if len(self._young) >= self._capacity:
+            self._old, self._young = self._young, {}
+        self._young[key] = node
 
     def add_code(self, code_hash: bytes, code: bytes) -> None:
         if len(self.codes) >= _CODE_CACHE_SIZE:
