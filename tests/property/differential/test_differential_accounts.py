@@ -43,6 +43,7 @@ VALUES = (0, 0, 1, 2, (1 << 256) - 1)
 CODES = (b"", b"\x00", b"\x60\x01", b"\xfe" * 40)
 
 
+@pytest.mark.slow
 def test_account_store_reads_and_roots_as_py_evms(tmp_path: Path) -> None:
     for seed in quick(KIND, QUICK):
         run(seed, tmp_path)

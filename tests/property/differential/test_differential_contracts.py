@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -52,13 +53,12 @@ from contracts.vocabulary import Domain, Role
 from node.chain.encoding import keccak256, rlp_encode_bytes, rlp_encode_integer, rlp_encode_list, sha256
 from node.chain.rules import COINBASE
 from node.chain.transaction import Call
-from node.execution.fork import State
 from node.execution.interpreter import FastState
 from tests.property.differential.seeds import chance, fresh, name, quick
-from tests.property.differential.worlds import Contents, OurWorld, Sending, StockWorld, compare
+from tests.property.differential.worlds import INTERPRETERS, Contents, OurWorld, Sending, StockWorld, compare
 
 KIND = "contracts"
-QUICK, LONG = 3, 80
+QUICK, LONG = 3, 120
 GAS = 3_000_000
 DAY = 86_400
 TOKEN_ARTIFACT = Path(__file__).parents[3] / "bench" / "contracts" / "Token.json"
@@ -83,31 +83,29 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OurWorld,
     token = bytes.fromhex(json.loads(TOKEN_ARTIFACT.read_text())["bytecode"].removeprefix("0x"))
     sendings = [Sending(SYSTEM, call.to, call.data, 10_000_000) for call in genesis_calls(district_spec())]
     sendings.append(Sending(HOLDER, None, token, 10_000_000))
-    assert compare(ours, stock, [sendings], "genesis", now=NOW - 100) == len(sendings)
+    assert compare([ours], stock, [sendings], "genesis", now=NOW - 100) == len(sendings)
     yield ours, stock
     ours.close()
 
 
 @pytest.mark.slow
 def test_contract_calls_do_the_same(worlds: tuple[OurWorld, StockWorld]) -> None:
-    calls, successes = run(worlds, quick(KIND, QUICK), FastState)
+    calls, successes = run(worlds, quick(KIND, QUICK))
     assert 0.3 * calls < successes < 0.95 * calls  # good and bad ones
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("interpreter", [State, FastState])
-def test_many_contract_calls_do_the_same(
-    worlds: tuple[OurWorld, StockWorld], interpreter: type[State]
-) -> None:
-    run(worlds, list(fresh(KIND, LONG)), interpreter)
+def test_many_contract_calls_do_the_same(worlds: tuple[OurWorld, StockWorld]) -> None:
+    run(worlds, list(fresh(KIND, LONG)))
 
 
-def run(worlds: tuple[OurWorld, StockWorld], seeds: list[str], state_class: type[State]) -> tuple[int, int]:
+def run(worlds: tuple[OurWorld, StockWorld], seeds: list[str]) -> tuple[int, int]:
     """How many calls there were, and how many succeeded. Nothing of it stays in `worlds`."""
     calls = successes = 0
     for seed in seeds:
         blocks = scenario(chance(KIND, seed))
-        with worlds[0].fork(state_class) as ours:
+        with ExitStack() as opened:
+            ours = [opened.enter_context(worlds[0].fork(kind)) for kind in INTERPRETERS]
             successes += compare(ours, worlds[1].fork(), blocks, name(KIND, seed), now=NOW)
         calls += sum(map(len, blocks))
     return calls, successes

@@ -5,6 +5,7 @@ Contracts that call, create and destroy one another, over some blocks of some tr
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -12,47 +13,41 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from node.chain.rules import COINBASE
-from node.execution.fork import State
-from node.execution.interpreter import FastState
 from tests.property.differential.programs import PRECOMPILES, Writer, deployment
 from tests.property.differential.seeds import chance, fresh, name, quick
-from tests.property.differential.worlds import Contents, OurWorld, Sending, StockWorld, compare
+from tests.property.differential.worlds import INTERPRETERS, Contents, OurWorld, Sending, StockWorld, compare
 
 KIND = "programs"
-INTERPRETERS: dict[str, type[State]] = {"loop": State, "interpreter": FastState}
-QUICK, LONG = 25, 900
+QUICK, LONG = 25, 2_500
 SENDERS = (b"\xaa" * 20, b"\xab" * 20)
 NOBODY = (b"\xb0" * 20, b"\xb1" * 20)
 CONTRACTS = tuple(bytes([0xC1 + number]) * 20 for number in range(5))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("interpreter", INTERPRETERS)
-def test_programs_do_the_same(interpreter: str) -> None:
-    seeds = quick(KIND, QUICK)
-    successes, transactions = run(seeds, interpreter)
+def test_programs_do_the_same() -> None:
+    successes, transactions = run(quick(KIND, QUICK))
     assert 0.3 * transactions < successes < 0.95 * transactions  # they neither all fail nor all do nothing
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("interpreter", INTERPRETERS)
-def test_many_programs_do_the_same(interpreter: str) -> None:
-    run(list(fresh(KIND, LONG)), interpreter)
+def test_many_programs_do_the_same() -> None:
+    run(list(fresh(KIND, LONG)))
 
 
-def run(seeds: list[str], interpreter: str) -> tuple[int, int]:
+def run(seeds: list[str]) -> tuple[int, int]:
+    """How many transactions succeeded, and how many there were."""
     successes = transactions = 0
     for seed in seeds:
         contents, blocks = scenario(chance(KIND, seed))
-        stock = StockWorld()
-        with TemporaryDirectory() as folder:
-            ours = OurWorld(Path(folder) / "state", INTERPRETERS[interpreter])
-            try:
-                stock.fill(contents)
-                ours.fill(contents)
-                successes += compare(ours, stock, blocks, name(KIND, seed))
-            finally:
-                ours.close()
+        with TemporaryDirectory() as folder, ExitStack() as opened:
+            stock = StockWorld()
+            ours = [OurWorld(Path(folder) / kind.__name__, kind) for kind in INTERPRETERS]
+            for world in ours:
+                opened.callback(world.close)
+                world.fill(contents)
+            stock.fill(contents)
+            successes += compare(ours, stock, blocks, name(KIND, seed))
         transactions += sum(map(len, blocks))
     return successes, transactions
 

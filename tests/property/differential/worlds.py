@@ -1,5 +1,6 @@
-"""Two EVMs side by side: the node's, over its overlay and LevelDB, and py-evm as it comes, over its own
-account database and trie. Both take the same transactions in the same blocks; what they did is compared.
+"""EVMs side by side: the node's, on its interpreter and on py-evm's loop, over its overlay and LevelDB; and
+py-evm as it comes, over its own account database and trie. All take the same transactions in the same blocks;
+what they did is compared.
 
 Stock py-evm is changed in two places only, where it is known to differ (docs/CONFORMANCE.md): the
 precompiles that the ledger has switched off are off there too, and modexp with an empty base gives what
@@ -28,6 +29,7 @@ from node.execution.accounts import AccountDatabase
 from node.execution.executor import BlockContext, CallRequest, _execution_context, run
 from node.execution.fork import State
 from node.execution.gas import ethereum_intrinsic_gas
+from node.execution.interpreter import FastState
 from node.execution.precompiles import MODEXP, PRECOMPILES_OFF
 from node.state.account import EMPTY_ACCOUNT
 from node.state.database import Batch, Database
@@ -36,6 +38,8 @@ from node.state.overlay import Overlay, add_state_change
 from node.state.views import FlatView
 
 CHAIN_ID = 5
+INTERPRETERS: tuple[type[State], ...] = (FastState, State)
+"""What a node runs, and py-evm's own loop over the node's state."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,10 @@ class OurWorld:
     def close(self) -> None:
         self._database.close()
 
+    @property
+    def interpreter(self) -> str:
+        return self._state_class.__name__
+
     def fill(self, contents: dict[bytes, Contents]) -> None:
         """The first block: accounts as given."""
 
@@ -136,6 +144,10 @@ class OurFork:
     def __init__(self, overlay: Overlay[FlatView], state_class: type[State]) -> None:
         self._overlay = overlay
         self._state_class = state_class
+
+    @property
+    def interpreter(self) -> str:
+        return self._state_class.__name__
 
     @property
     def state_root(self) -> bytes:
@@ -248,20 +260,25 @@ class StockWorld:
 
 
 def compare(
-    ours: OurWorld | OurFork,
+    ours: Sequence[OurWorld | OurFork],
     stock: StockWorld,
     blocks: Iterable[Sequence[Sending]],
     what: str,
     now: int = GENESIS_TIME,
 ) -> int:
-    """Runs the blocks in both; `what` names the seed. Gives the number of transactions that succeeded."""
+    """Runs the blocks in all worlds; `what` names the seed. Gives how many transactions succeeded."""
     successes = 0
-    assert ours.state_root == stock.state_root, f"{what}: roots differ before the first transaction"
+    for world in ours:
+        assert world.state_root == stock.state_root, f"{what}: roots differ before the first transaction"
     for number, sendings in enumerate(blocks, 1):
         context = block(number, now)
-        mine, theirs = ours.run_block(context, sendings), stock.run_block(context, sendings)
-        for place, sending in enumerate(sendings):
-            assert mine[place] == theirs[place], f"{what}: transaction {place} of block {number}: {sending}"
-        assert ours.state_root == stock.state_root, f"{what}: state root after block {number}"
-        successes += sum(ending.success for ending in mine)
+        theirs = stock.run_block(context, sendings)
+        successes += sum(ending.success for ending in theirs)
+        for world in ours:
+            mine, where = world.run_block(context, sendings), f"{what}: {world.interpreter}"
+            for place, sending in enumerate(sendings):
+                assert mine[place] == theirs[place], (
+                    f"{where}: transaction {place} of block {number}: {sending}"
+                )
+            assert world.state_root == stock.state_root, f"{where}: state root after block {number}"
     return successes
