@@ -53,8 +53,11 @@ _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too larg
 _NODE_CACHE_SIZE: Final = 65_536
 _CREATING: Final = "CREATING"
 _FILES: Final = re.compile(r"CURRENT|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
-_TICK_NS: Final = 1_000_000_000
-"""Longer than any file system's clock takes from one time to the next."""
+_SECOND_NS: Final = 1_000_000_000
+_TICK_NS: Final = _SECOND_NS // 20
+"""Longer than a file system's clock takes from one time to the next (the kernel's tick, up to 10 ms)."""
+_COARSE_TICK_NS: Final = 3 * _SECOND_NS
+"""The same where it tells whole seconds only."""
 
 
 class Batch:
@@ -230,7 +233,8 @@ class _Names:
         changed = os.fstat(self._descriptor).st_mtime_ns
         if changed != self._settled:
             self.sync()
-            if time.time_ns() - changed > _TICK_NS:
+            tick = _TICK_NS if changed % _SECOND_NS else _COARSE_TICK_NS
+            if time.time_ns() - changed > tick:
                 self._settled = changed
 
     def close(self) -> None:
