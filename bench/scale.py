@@ -8,6 +8,7 @@ point, so an interrupted run keeps what it has.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from bench.targets import Target, our_node
 
 SIZES = (1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 REOPENINGS = 2
+_SETTLE_S = 60.0
+_IDLE_SHARE = 0.05
 _SAMPLE = 20
 """One growing transaction in so many is asked whether it succeeded."""
 
@@ -52,6 +55,7 @@ class Point:
         size: of what grows, when the probe began.
         transactions, height: of the chain after the probe.
         grown_per_s: transactions a second while growing up to here.
+        settle_s: until the node was idle afterwards, for LevelDB merges what came in so fast.
         per_s, cpu_ms: the probe: transfers a second, CPU time of the node a transfer.
         generator_share: CPU time of the load generator in a second of the probe; 1.0 is one whole core.
         p50_ms, p95_ms, p99_ms: submit to receipt at the probe's rate.
@@ -69,6 +73,7 @@ class Point:
     transactions: int
     height: int
     grown_per_s: float
+    settle_s: float
     per_s: float
     cpu_ms: float
     generator_share: float
@@ -153,6 +158,7 @@ class _Run:
                 self._terms = (await TokenHolders.create(client)).terms
             holders = TokenHolders(client, self._terms)
             grown_per_s = await self._grow_to(size, client, self._terms)
+            settle_s = await _settle(target)
             at_start = self._size
             self._say(f"{at_start:,}: {probe.transfers:,} transfers")
             raws = await holders.sign_transfers(f"probe {size}", probe.transfers)
@@ -177,6 +183,7 @@ class _Run:
             transactions=self._transactions,
             height=height,
             grown_per_s=grown_per_s,
+            settle_s=settle_s,
             per_s=figures.per_s,
             cpu_ms=1000 * cpu_s / probe.transfers,
             generator_share=figures.generator_cpu_s / figures.seconds,
@@ -259,6 +266,18 @@ class _Reopened:
     whole_s: float
     open_s: float
     rss_bytes: int
+
+
+async def _settle(target: Target) -> float:
+    """Seconds until the node's process hardly used a core any more, or `_SETTLE_S`."""
+    began = time.perf_counter()
+    spent = target.cpu_seconds() or 0.0
+    while (waited := time.perf_counter() - began) < _SETTLE_S:
+        await asyncio.sleep(1.0)
+        before, spent = spent, target.cpu_seconds() or 0.0
+        if spent - before < _IDLE_SHARE:
+            break
+    return waited
 
 
 def directory_bytes(directory: Path, pattern: str = "*") -> int:

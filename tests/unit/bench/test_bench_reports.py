@@ -54,10 +54,11 @@ def latency(name: str, p99_ms: float, transport: str = "http") -> dict[str, Any]
 
 def point(size: int, transactions: int, per_s: float, reopen_s: float = 1.0) -> dict[str, Any]:
     return {
-        "size": size, "transactions": transactions, "height": 9, "grown_per_s": 900.0, "per_s": per_s,
-        "cpu_ms": 0.5, "generator_share": 0.2, "p50_ms": 8.0, "p95_ms": 9.0, "p99_ms": 10.0, "failed": 0,
-        "rss_bytes": 2_000_000, "rss_anonymous_bytes": 1_000_000, "rss_peak_bytes": 3_000_000,
-        "disk_bytes": 1_000 + 500 * transactions, "log_bytes": 10, "stop_s": 0.1, "reopen_s": [0.5, reopen_s],
+        "size": size, "transactions": transactions, "height": 9, "grown_per_s": 900.0, "settle_s": 1.0,
+        "per_s": per_s, "cpu_ms": 0.5, "generator_share": 0.2, "p50_ms": 8.0, "p95_ms": 9.0, "p99_ms": 10.0,
+        "failed": 0, "rss_bytes": 2_000_000, "rss_anonymous_bytes": 1_000_000,
+        "rss_peak_bytes": 3_000_000, "disk_bytes": 1_000 + 500 * transactions,
+        "log_bytes": 10, "stop_s": 0.1, "reopen_s": [0.5, reopen_s],
         "open_s": [0.1, 0.2], "reopened_rss_bytes": 1, "stage_transfers": 100, "stages": copy.deepcopy(SPENT),
     }  # fmt: skip
 

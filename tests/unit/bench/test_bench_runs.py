@@ -66,7 +66,7 @@ def test_a_quick_run_of_our_node_over_http_and_websocket_with_stages_and_profile
     ("kind", "history"),
     [
         pytest.param("holders", "archive", marks=pytest.mark.slow),
-        pytest.param("holders", "recent:8", marks=pytest.mark.long),
+        pytest.param("holders", "recent:16", marks=pytest.mark.long),
         pytest.param("accounts", "archive", marks=pytest.mark.long),
         pytest.param("identities", "archive", marks=pytest.mark.long),
     ],
