@@ -48,7 +48,11 @@ def test_changed_encodings_hold(target: Target) -> None:
         data = originals[number]
         for _ in range(ROUNDS):
             data = loaded.mutate(data, random, flip_bytes(random))[: target.max_len]
-            loaded.one_input(data)
+            try:
+                loaded.one_input(data)
+            except Exception as error:
+                error.add_note(f"keep this input as a file in {target.regressions}: {data.hex()}")
+                raise
 
     changed()
 

@@ -13,6 +13,7 @@ below ten seconds.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import tempfile
 import time
@@ -164,7 +165,15 @@ class Served:
 
 @cache
 def served() -> Served:
-    return Served(Path(tempfile.mkdtemp(prefix="shelian-fuzz-")) / "ledger")
+    directory = tempfile.TemporaryDirectory(prefix="shelian-fuzz-")
+    node = Served(Path(directory.name) / "ledger")
+
+    def close() -> None:
+        node.close()
+        directory.cleanup()
+
+    atexit.register(close)
+    return node
 
 
 def one_input(data: bytes) -> None:
