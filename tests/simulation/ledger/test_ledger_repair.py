@@ -18,6 +18,7 @@ from node.chain.errors import LedgerError
 from node.ledger import Ledger
 from node.ledger.check import check_ledger
 from node.ledger.repair import BY_EXECUTION, FROM_STATE, Repair, repair_ledger
+from node.ledger.retention import Retention
 from node.state.database import Batch, Database
 from node.state.tables import (
     ACCOUNTS,
@@ -289,3 +290,47 @@ def test_a_running_node_is_left_alone(path: Path) -> None:
         with pytest.raises(LedgerError, match=r"state\.locked"):
             repair(path)
         node.communicate("")
+
+
+@pytest.fixture(params=[Retention(recent=3), Retention(recent=2, every=3, keep=1)], ids=str)
+def pruned(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Eight blocks, old states given up on the way but for the last block's steps."""
+    chain = Chain.create(tmp_path / "ledger")
+    chain.ledger.retention = request.param
+    for height in range(1, HEIGHT + 1):
+        while chain.ledger.prune():
+            pass
+        chain.add_block([chain.sign(chain.clerk, [mint(bytes([height % 3]) * 20, height)])])
+    chain.close()
+    return chain.path
+
+
+def test_an_undamaged_ledger_without_old_states_has_nothing_to_repair(pruned: Path) -> None:
+    done = repair(pruned)
+    assert not done.needed, done.damage
+
+
+@pytest.mark.parametrize("keep_states", [False, True])
+def test_a_ledger_without_old_states_is_repaired(pruned: Path, keep_states: bool) -> None:
+    change(pruned, lambda batch: batch.delete(RECEIPTS, (3, 0)))
+    with Ledger.open(pruned) as ledger:
+        before = ledger.history
+    done = repair(pruned, keep_states=keep_states)
+    assert [(damage.code, damage.table) for damage in done.damage] == [("repair.row_missing", "receipts")]
+    # A receipt that is gone can only be had by executing the blocks.
+    assert (done.way, done.height) == (BY_EXECUTION, HEIGHT)
+    with Ledger.open(pruned) as ledger:
+        assert (ledger.history.oldest, ledger.history.snapshots) == (before.oldest, before.snapshots)
+    assert check_ledger(pruned).ok
+
+
+def test_a_wrong_balance_in_a_ledger_without_old_states_is_put_right(pruned: Path) -> None:
+    with Database.open(pruned) as database:
+        batch = Batch()
+        with database.snapshot() as reads:
+            for key, value in reads.scan(SLOTS, prefix=TOKEN):
+                batch.put(SLOTS, key, value + 1)
+        database.write(batch)
+    done = repair(pruned)
+    assert (done.way, done.height) == (FROM_STATE, HEIGHT)
+    assert check_ledger(pruned).ok
