@@ -70,7 +70,8 @@ BLAKE2F_ROUND: Final = 20
 _BY_PRICE: Final[dict[int, str]] = {
     50: "POP PC PUSH0 " + " ".join(f"PUSH{n} DUP{(n + 1) // 2}" for n in range(1, 33)) + " JUMP",
     80: "AND OR XOR " + " ".join(f"SWAP{n}" for n in range(1, 17)),
-    100: "JUMPI STOP",
+    100: "STOP",
+    120: "JUMPI",
     140: "ADD SUB LT GT EQ ISZERO NOT SHL SHR JUMPDEST",
     220: "MUL DIV MOD CALLER CALLVALUE CALLDATASIZE",
     400: "MLOAD MSTORE CALLDATALOAD",
@@ -87,7 +88,7 @@ _BY_PRICE: Final[dict[int, str]] = {
     16_000: "LOG3",
     19_000: "LOG4",
     15_000: "SELFDESTRUCT",
-    18_000: "CALL CALLCODE DELEGATECALL STATICCALL",
+    28_000: "CALL CALLCODE DELEGATECALL STATICCALL",
     50_000: "CREATE CREATE2",
 }
 """Fixed prices of opcodes, by the names that py-evm gives them."""
