@@ -18,8 +18,10 @@ import node.ledger.admission
 import node.ledger.finalize
 from bench.stages import REST, RPC, Spent
 from network.embedded import EmbeddedEngine
+from network.intake import Intake
 from node.execution import PyEvmExecutor
 from node.ledger import Ledger
+from node.ledger.verification import Verification
 from node.state.database import Database
 from node.state.overlay import Overlay
 from node.txpool import TransactionPool
@@ -30,7 +32,11 @@ _BOUNDS: tuple[tuple[str, Any, str], ...] = (
     ("signature", node.ledger.admission, "sender_of"),
     ("signature", node.ledger.admission, "verify"),
     ("signature", Ledger, "verify_ahead"),
+    ("signature", Verification, "verify_all"),
+    ("signature", Verification, "_verify"),
+    ("intake", Intake, "_take"),
     ("check", Ledger, "check"),
+    ("check", Ledger, "recheck"),
     ("pool", TransactionPool, "add"),
     ("pool", TransactionPool, "ready"),
     ("pool", TransactionPool, "committed"),

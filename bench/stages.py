@@ -7,6 +7,7 @@ REST = "rest"
 
 STAGES: dict[str, tuple[str, str]] = {
     RPC: ("接收", "HTTP, JSON, dispatch; the watcher's reads"),
+    "intake": ("收单", "the thread that takes what was submitted: batches, answers"),
     "decode": ("解码", "transaction bytes to fields, canonical only"),
     "signature": ("验签", "sender recovery, WebAuthn and P-256"),
     "check": ("准入检查", "credential, relying party, gas, nonce"),
@@ -19,7 +20,7 @@ STAGES: dict[str, tuple[str, str]] = {
     "encode": ("编码", "rows of the batch, header and commit; listeners"),
     "write": ("写盘", "LevelDB batch, fsync"),
     "block": ("区块", "header, parts, hashes, commit signatures"),
-    REST: ("其他", "LevelDB's own threads, interpreter"),
+    REST: ("其他", "LevelDB's own threads, pruning, interpreter"),
 }
 """Chinese name and what is in it, in the order a transaction meets them."""
 
