@@ -8,6 +8,9 @@ by its type before anything of it runs.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tarfile
 from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
@@ -20,10 +23,13 @@ from node.chain.transaction import decode
 from node.execution.fork import State
 from node.execution.interpreter import FastState
 from tests.helpers.ledger import Chain
+from tests.vectors.state_tests import cases as state_test_cases
 from tests.vectors.state_tests.cases import (
     ALL_CASES,
     BLOB_CASES,
+    CHECKOUT_VARIABLE,
     Case,
+    cases_of,
     count,
     is_archive,
     load_cases,
@@ -95,6 +101,47 @@ def test_each_blob_transaction_is_refused_by_its_type_and_all_else_is_run(tmp_pa
     if is_archive():
         assert refused.total() == admission.total() == BLOB_CASES
         assert executed + refused.total() == ALL_CASES
+
+
+def test_where_the_archive_is_missing_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CHECKOUT_VARIABLE, raising=False)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(state_test_cases, "ARCHIVE", Path("/nowhere/archive.tar.xz"))
+    words = "/nowhere/archive.tar.xz.*github.com/ethereum/tests.*pack_state_tests.py"
+    with pytest.raises(pytest.skip.Exception, match=words):
+        load_files.__wrapped__()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=words):
+        load_files.__wrapped__()
+
+
+@pytest.mark.long
+def test_the_archive_can_be_made_anew_from_the_public_files(tmp_path: Path) -> None:
+    """From files as the public repository has them, with what the archive leaves out."""
+    for file, content in load_files().items():
+        tests = json.loads(content)
+        for test in tests.values():
+            test["_info"] = {"comment": "left out"}
+            test["post"]["London"] = [{"hash": "left out"}]
+        tests["without Cancun"] = {"env": {}, "pre": {}, "transaction": {}, "post": {"London": []}}
+        path = tmp_path / "GeneralStateTests" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(tests))
+    made = tmp_path / "made.tar.xz"
+    script = Path(__file__).with_name("pack_state_tests.py")
+    subprocess.run([sys.executable, script, tmp_path, made], check=True, capture_output=True)
+    with tarfile.open(made) as archive:
+        names = [member.name.removeprefix("GeneralStateTests/") for member in archive]
+        cases = [
+            case for name in names for case in cases_of(name, read(archive, f"GeneralStateTests/{name}"))
+        ]
+    assert content_hash(cases) == content_hash(load_cases())
+
+
+def read(archive: tarfile.TarFile, name: str) -> bytes:
+    stream = archive.extractfile(name)
+    assert stream is not None
+    return stream.read()
 
 
 def differences(cases: Iterable[Case], interpreter: str) -> list[str]:
