@@ -248,7 +248,7 @@ def _calls(helpers: Helpers) -> Iterator[WorstCase]:
     yield WorstCase(
         "recursion with memory", asm(0, 3_900 * 32, "MSTORE", *none, "ADDRESS GAS CALL STOP"), peak=True
     )
-    logs = asm(*[0, 0, "LOG0"] * 8)
+    logs = asm(0, 0, "LOG0") * 8
     yield WorstCase("recursion with logs", logs + asm(*none, "ADDRESS GAS CALL STOP"), peak=True)
 
 

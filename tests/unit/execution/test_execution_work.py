@@ -4,15 +4,18 @@ an ordinary contract.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from eth.vm import opcode_values
 
 from contracts.budget import measure
 from node.chain.encoding import keccak256
 from node.chain.rules import SYSTEM
 from node.chain.transaction import Call
 from node.execution import CallLimit, CallRequest, Execution
+from node.execution import work as prices
 from node.execution.work import NOT_LIMITED, OutOfWork, WorkMeter, least_gas, work_limit
 from node.ledger.check import check_ledger
 from node.state.account import EMPTY_ACCOUNT
@@ -230,6 +233,24 @@ def test_the_system_contracts_never_need_gas_for_their_work() -> None:
     }
     assert max(shares.values()) < 1, sorted(shares.items(), key=lambda share: share[1])[-5:]
     assert sorted(shares.values())[len(shares) // 2] < 0.75
+
+
+def test_the_protocol_names_every_price() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
+    section = text.partition("### Work")[2].partition("\n## ")[0]
+    told = {
+        name: int(price.replace(",", ""))
+        for price, names in re.findall(r"^\| ([0-9,]+) \| ([A-Z][^|]+) \|$", section, re.MULTILINE)
+        for name in names.split()
+    }
+    for names, count in (("PUSH0–PUSH32", 33), ("DUP1–DUP16", 16), ("SWAP1–SWAP16", 16)):
+        first, price = names.partition("–")[0], told.pop(names)
+        told |= {f"{first[:-1]}{int(first[-1]) + number}": price for number in range(count)}
+    told["SHA3"], told["DIFFICULTY"] = told.pop("KECCAK256"), told.pop("PREVRANDAO")
+    assert {getattr(opcode_values, name): price for name, price in told.items()} == prices.OPCODES
+    numbers = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", section)}
+    constants = {value for name, value in vars(prices).items() if name.isupper() and isinstance(value, int)}
+    assert constants - {NOT_LIMITED, prices.WORK_BETWEEN_QUESTIONS} <= numbers
 
 
 def test_a_block_with_a_transaction_that_ran_out_of_work(tmp_path: Path) -> None:
