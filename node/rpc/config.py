@@ -38,7 +38,7 @@ class Limits:
     """Largest HTTP body and largest WebSocket message."""
     response_bytes: int = 16 * 1024 * 1024
     """Largest answer, a batch taken together."""
-    unsent_bytes: int = 128 * 1024 * 1024
+    unsent_bytes: int = 64 * 1024 * 1024
     """Answers and notifications of all connections that wait for slow readers; a large answer beyond is
     refused as busy, a WebSocket's message beyond closes it.
     """
@@ -54,11 +54,11 @@ class Limits:
     call_gas: int = 40_000_000
     """Gas that eth_call and eth_estimateGas may use, whatever they ask for."""
     workers: int = 2
-    """Such calls that run at the same time, until they have used 30 ms of CPU time."""
+    """Such calls that run at the same time, until they have used 10 ms of CPU time."""
     long_calls: int = 1
     """Calls that run on beyond that at the same time, beside the short ones."""
-    long_calls_waiting: int = 4
-    """Calls that have used 30 ms and wait for such a place; one more is refused as busy."""
+    long_calls_waiting: int = 2
+    """Calls that have used 10 ms and wait for such a place; one more is refused as busy."""
     waiting_calls: int = 64
     """Calls that may wait for their turn; further ones are refused as busy."""
     waiting_calls_per_client: int = 32

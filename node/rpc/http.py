@@ -8,7 +8,7 @@ expected}}`. There are no CORS headers but for listed origins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Final
 
 import orjson
@@ -68,7 +68,10 @@ class HttpEndpoint:
         except (HttpRefused, AccessRefused) as error:
             await _answer(send, error.status, refusal_body(error), (*extra, *refusal_headers(error)))
             return
-        answer = await self._dispatcher.answer(body, caller)
+        if body.lstrip()[:1] == b"[":
+            answer = await _while_connected(receive, self._dispatcher.answer(body, caller))
+        else:
+            answer = await self._dispatcher.answer(body, caller)
         if not self._unsent.take(len(answer)):
             most = self._config.limits.unsent_bytes
             busy = HttpRefused(503, "rpc.busy", "too much is being sent; try again", len(answer), most)
@@ -123,6 +126,19 @@ class HttpEndpoint:
             (b"access-control-allow-methods", b"POST"),
             (b"vary", b"origin"),
         )
+
+
+async def _while_connected(receive: Receive, answering: Coroutine[Any, Any, bytes]) -> bytes:
+    """The answer of a batch; given up, and empty, when the caller hangs up. Single calls are short."""
+    answer = asyncio.ensure_future(answering)
+    gone = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        return answer.result() if answer.done() else b""
+    finally:
+        for task in (answer, gone):
+            task.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
 
 
 def decode_headers(scope: Scope) -> dict[str, str]:

@@ -155,6 +155,8 @@ class Request:
         return height
 
     def _started(self, future: Future[Any]) -> None:
+        # What has ended is let go: it holds its result, and a batch may have a thousand.
+        self._running = [one for one in self._running if not one.done()]
         self._running.append(future)
 
 
