@@ -36,7 +36,7 @@ from node.state.views import FlatView, prove_account
 from tests.property.differential.seeds import chance, fresh, name, quick
 
 BARE, STATES = "bare-tries", "states"
-QUICK, LONG = 12, 250
+QUICK, LONG = 12, 600
 SEARCHED = 60_000
 SHARED_NIBBLES = 5
 
