@@ -2,10 +2,11 @@
 
     python -m bench.work [--json FILE] [--write] [--rows N] [--only TEXT]
 
-Each program of `bench.worst_cases` runs once as a call with the gas of the largest transaction, and once as a
-full block through `Ledger.finalize`, on a LevelDB with `--rows` accounts and as many slots of the contracts
-that read them; then come blocks full of small transactions. Time is CPU time of this process, all threads;
-how much memory a program needs at most is taken in a process of its own, with tracemalloc. `--write` puts the
+Each program of `bench.worst_cases` runs as a call with the gas of the largest transaction (the better of two
+runs), and as a full block through `Ledger.finalize`, on a LevelDB with `--rows` accounts and as many slots of
+the contracts that read them; then come blocks full of small transactions. Time is CPU time of this process,
+all threads; how much memory a program needs at most is taken in a process of its own, with tracemalloc.
+`--write` puts the
 tables into docs/WORK.md.
 
 Exits with 1 if a block took longer than it may.
@@ -39,7 +40,7 @@ from node.ledger import FinalizedBlock
 from node.state.account import EMPTY_ACCOUNT, EMPTY_CODE_HASH, encode_account
 from node.state.database import Batch, Database
 from node.state.tables import ACCOUNTS, SLOTS
-from tests.helpers.ledger import SERVICE, Chain, person, sign_ethereum, statuses, transfer, write_slots
+from tests.helpers.ledger import SERVICE, TOKEN, Chain, person, sign_ethereum, statuses, transfer, write_slots
 
 DOCUMENT: Final = Path(__file__).parent.parent / "docs" / "WORK.md"
 START: Final = "<!-- work: written by python -m bench.work --write -->"
@@ -141,6 +142,11 @@ class World:
         chain, whole, base = self._chain, FIRST_RULES.block_gas, FIRST_RULES.base_gas
         nobody = Call(b"\x77" * 20, b"")
         yield "transactions of 21,000 gas", self._signed([(nobody, base)] * (whole // base))
+        burn = Call(TOKEN, keccak256(b"burnGas()")[:4])
+        yield (
+            "22,000 gas each, with all the work they may do",
+            self._signed([(burn, 22_000)] * (whole // 22_000)),
+        )
         data = b"\xff" * 120_000
         gas = ethereum_intrinsic_gas(data, is_creation=False)
         yield "transactions of 120 kB", self._signed([(Call(nobody.to, data), gas)] * (whole // gas))
@@ -213,6 +219,7 @@ def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
 
 def measure(world: World, case: WorstCase) -> Measured:
     execution, ms = world.call(case)
+    ms = min(ms, world.call(case)[1])
     if execution.error.startswith("out of work"):
         ended_by = "work"
     else:

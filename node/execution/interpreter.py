@@ -66,8 +66,9 @@ class _Stack:
         return _shortest(self.values.pop())
 
     def pop_ints(self, count: int) -> tuple[int, ...]:
-        popped = tuple(self.values[: -count - 1 : -1])
-        del self.values[-count:]
+        rest = len(self.values) - count
+        popped = tuple(reversed(self.values[rest:]))
+        del self.values[rest:]
         return popped
 
 
