@@ -3,6 +3,8 @@
  * Preloaded (LD_PRELOAD) into a program. Environment:
  *   RECORD_ROOT   absolute path of the directory; calls on other paths pass through unseen
  *   RECORD_TRACE  file that gets one record a call (absent: nothing is recorded)
+ *   RECORD_ROOM   bytes that may be written below the root; what would be more, and everything that needs room
+ *                 from then on, fails with ENOSPC (absent: no bound)
  *
  * A record is a header (see `struct header`), the path, the second path of a rename or link, and the bytes written;
  * paths are relative to the root. The call and its record are made under one lock, so the order of records is
@@ -86,8 +88,24 @@ void record_fail(uint64_t at, int error, uint64_t kinds, int once) {
 
 uint64_t record_calls(void) { return calls; }
 
+/* Takes bytes from the room there is; the lock is held. */
+static int is_full(uint64_t size) {
+    static uint64_t room;
+    static int asked, full;
+    if (!asked) {
+        const char *text = getenv("RECORD_ROOM");
+        asked = 1;
+        room = text ? strtoull(text, NULL, 10) : UINT64_MAX;
+    }
+    if (size > room) full = 1;
+    else if (room != UINT64_MAX) room -= size;
+    if (full) errno = ENOSPC;
+    return full;
+}
+
 /* Whether this call is to fail; the lock is held. */
 static int fails(int kind) {
+    if ((kind == CREATE || kind == MKDIR) && is_full(0)) return 1;
     if (!(fail_kinds >> kind & 1)) return 0;
     calls++;
     if (!fail_at || calls < fail_at || (fail_once && calls > fail_at)) return 0;
@@ -165,7 +183,7 @@ static ssize_t written(int descriptor, const void *data, size_t size, off_t at) 
     if (!name) return at < 0 ? real(descriptor, data, size) : positioned(descriptor, data, size, at);
     pthread_mutex_lock(&lock);
     ssize_t result = -1;
-    if (!fails(WRITE)) {
+    if (!is_full(size) && !fails(WRITE)) {
         off_t offset = at;
         if (at < 0) {
             int append = fcntl(descriptor, F_GETFL) & O_APPEND;

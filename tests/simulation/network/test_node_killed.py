@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import subprocess
@@ -31,12 +32,13 @@ def free_port() -> int:
         return port
 
 
-def start(directory: Path, port: int) -> subprocess.Popen[str]:
+def start(directory: Path, port: int, **environment: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.simulation.network.node_process", str(directory), str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env=os.environ | environment,
     )
     assert process.stdout is not None
     assert "ready\n" in iter(process.stdout.readline, "")
