@@ -94,9 +94,12 @@ class Served:
     def post(self, body: bytes, content_length: bytes | None = None) -> tuple[int, bytes]:
         """(HTTP status, answer). `content_length` is what the header says; None: the truth."""
         status, answer = 0, b""
+        incoming = [{"type": "http.request", "body": body}]
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
+            if not incoming:
+                await asyncio.Event().wait()  # the caller stays
+            return incoming.pop()
 
         async def send(message: Any) -> None:
             nonlocal status, answer
