@@ -14,7 +14,7 @@
    then `NAME.repaired` becomes `NAME`. A repair that was cut off between the last two is finished by the next
    one.
 
-It needs as much free space as the ledger has.
+It needs as much free space as the ledger has, and for step 4 as much again where temporary files go.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ def repair_ledger(
     """
     finish_repair(path)
     making = path.with_name(path.name + ".repairing")
-    shutil.rmtree(making, ignore_errors=True)
     scratch = path.with_name(path.name + ".salvage")
-    shutil.rmtree(scratch, ignore_errors=True)
     with Lock(path):
+        for left in (making, scratch, path.with_name(path.name + ".repaired")):
+            shutil.rmtree(left, ignore_errors=True)
         try:
             with Salvage(path, scratch) as source:
                 blocks = SalvagedBlocks(source, genesis or _genesis(source, path))
@@ -123,9 +123,7 @@ def repair_ledger(
 def finish_repair(path: Path) -> None:
     """Put a finished repair into its place, if it was cut off between the renames."""
     repaired = path.with_name(path.name + ".repaired")
-    if path.exists():
-        shutil.rmtree(repaired, ignore_errors=True)
-    elif repaired.exists():
+    if repaired.exists() and not path.exists():
         repaired.rename(path)
         _sync_names(path.parent)
 

@@ -170,7 +170,14 @@ def _copy(damaged: Path, scratch: Path) -> None:
     for file in sorted(damaged.iterdir()):
         if not file.is_file() or file.name in ("LOCK", "LOG", "LOG.old"):
             continue
-        if file.suffix in (".ldb", ".sst"):
-            os.link(file, scratch / file.name)
-        else:
+        if file.suffix not in (".ldb", ".sst") or not _linked(file, scratch / file.name):
             shutil.copyfile(file, scratch / file.name)
+
+
+def _linked(file: Path, name: Path) -> bool:
+    """False where the file system knows no links."""
+    try:
+        os.link(file, name)
+    except OSError:
+        return False
+    return True
