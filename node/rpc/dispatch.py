@@ -27,6 +27,7 @@ from node.rpc.errors import (
     REFUSED,
     UNKNOWN_METHOD,
     RpcError,
+    bare,
     limited,
     refused,
     rpc_error,
@@ -225,7 +226,7 @@ class Dispatcher:
                 return await method.handler(request, *opened.parameters)
             return await request.work(method.handler, *opened.parameters)
         except Exception as error:
-            return error
+            return bare(error)
 
 
 @dataclass(slots=True)

@@ -56,6 +56,17 @@ def limited(code: str, message: str, got: object, expected: object) -> RpcError:
     return rpc_error(LIMIT_EXCEEDED, code, message, got, expected)
 
 
+def bare(error: BaseException) -> BaseException:
+    """An expected error without the frames it came through.
+
+    They hold what the call had in memory, and one of them holds the future with the error: a circle that
+    would stay until the garbage collector finds it.
+    """
+    if isinstance(error, RpcError | ShelianError):
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
+
+
 def _cut(value: object) -> object:
     if isinstance(value, int) and value.bit_length() > 63:
         return hex(value) if value < 1 << 256 else "an integer beyond 256 bits"

@@ -129,6 +129,7 @@ class Request:
         if snapshot is None:
             return
         unfinished = [future for future in self._running if not future.done()]
+        self._running = unfinished
         if not unfinished:
             snapshot.close()
             return
@@ -163,6 +164,7 @@ class Request:
 def _close_after(futures: list[Future[Any]], snapshot: LedgerSnapshot) -> None:
     if all(future.done() for future in futures):
         snapshot.close()
+        futures.clear()  # each holds this function, and its result
 
 
 def reverted(output: bytes, reason: str) -> RpcError:

@@ -23,9 +23,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Generic, TypeVar
 
-from node.chain.errors import ShelianError
 from node.rpc.config import Limits
-from node.rpc.errors import REFUSED, RpcError, limited, rpc_error
+from node.rpc.errors import REFUSED, RpcError, bare, limited, rpc_error
 
 T = TypeVar("T")
 ShouldStop = Callable[[], bool]
@@ -64,7 +63,8 @@ class Workers:
         with self._lock:
             self._queues.setdefault(caller, deque()).append(call)
         self._unfinished[caller] = self._unfinished.get(caller, 0) + 1
-        call.future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finished, caller, call))
+        taken = call.taken  # of the call itself a callback may not know: it would hold its own result
+        call.future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finished, caller, taken))
         self._pool.submit(self._run_next)
         on_start(call.future)
         waiting = asyncio.wrap_future(call.future)
@@ -96,8 +96,8 @@ class Workers:
             got, expected = (everybody, most) if everybody >= most else (own, limits.waiting_calls_per_client)
             raise limited("rpc.busy", "too many long calls are waiting; try again", got, expected)
 
-    def _finished(self, caller: str, call: _Call[Any]) -> None:
-        call.taken.set()
+    def _finished(self, caller: str, taken: threading.Event) -> None:
+        taken.set()
         self._unfinished[caller] -= 1
         if not self._unfinished[caller]:
             del self._unfinished[caller]
@@ -149,7 +149,7 @@ class _Call(Generic[T]):
             try:
                 result = self._function(self._should_stop)
             except BaseException as error:
-                self.future.set_exception(_too_many_long() if self._is_refused else _bare(error))
+                self.future.set_exception(_too_many_long() if self._is_refused else bare(error))
             else:
                 self.future.set_result(result)
                 del result
@@ -181,17 +181,6 @@ class _Call(Generic[T]):
 
     def _is_over(self) -> bool:
         return self._places.closing or time.monotonic() > self._deadline
-
-
-def _bare(error: BaseException) -> BaseException:
-    """An expected error without the frames it came through.
-
-    They hold what the call had in memory, and one of them holds the future with the error: a circle that
-    would stay until the garbage collector finds it.
-    """
-    if isinstance(error, RpcError | ShelianError):
-        error.__traceback__ = error.__context__ = error.__cause__ = None
-    return error
 
 
 def _too_many_long() -> RpcError:
