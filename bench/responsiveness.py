@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cast import DEPLOYER, SENDERS
+from bench.client import Client, LoadError
 from bench.documents import sign_documents
 from bench.erc20 import TokenHolders
-from bench.client import Client, LoadError
 from bench.machine import machine_facts
 from bench.sending import Sender
 from bench.targets import our_node
@@ -98,7 +98,7 @@ def main() -> int:
     if options.json is not None:
         document = {"machine": machine_facts(), "phases": [asdict(phase) for phase in phases]}
         options.json.write_text(json.dumps(document, ensure_ascii=False, indent=1))
-    Console(width=130).print(_table(phases))
+    Console(width=150).print(_table(phases))
     return 0
 
 
@@ -143,7 +143,6 @@ class _Stage:
             for number in range(_LOG_TRANSACTIONS)
         ]
         await client.include_all(raws)
-        stage._known = _hex(keccak256(raws[0]))
         return stage
 
     async def measure(self, name: str, seconds: float) -> Phase:
@@ -259,6 +258,7 @@ class _Stage:
         copy = bytes((0x60, len(code), 0x60, 10, 0x5F, 0x39, 0x60, len(code), 0x5F, 0xF3))
         root = Sender(DEPLOYER, self._chain_id, await self._client.nonce(DEPLOYER.address))
         deployed = await self._client.include(root.sign_type_2(None, copy + code, 300_000, 0, 0))
+        self._known = deployed["transactionHash"]
         return bytes.fromhex(deployed["contractAddress"][2:])
 
     async def _senders(self) -> list[Sender]:
@@ -303,7 +303,8 @@ def _hex(value: bytes) -> str:
 
 def _table(phases: Sequence[Phase]) -> Table:
     table = Table(title="应答时间 times to answer, ms: p50 / p99 / max", title_justify="left")
-    for heading in ("load", *READERS, "document", "tx/s", "blocks", "errors", "RSS peak MB"):
+    names = (method.partition("_")[2] for method in READERS)
+    for heading in ("load", *names, "document", "tx/s", "blocks", "errors", "RSS peak MB"):
         table.add_column(heading, justify="left" if heading == "load" else "right")
     for phase in phases:
         times = (*(phase.reads[method] for method in READERS), phase.documents)
