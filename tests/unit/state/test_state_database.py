@@ -48,6 +48,14 @@ def filled(path: Path, heights: int = 20) -> Path:
     return path
 
 
+def write_all_over(database: Database) -> None:
+    """Rows between those of `filled`, until LevelDB has had to merge."""
+    for number in range(3_000):
+        batch = Batch()
+        batch.put(TRANSACTIONS, (number % 200, 9), os.urandom(2_000))
+        database.write(batch, sync=False)
+
+
 class TestOpening:
     def test_no_directory_and_an_empty_directory_are_missing(self, tmp_path: Path) -> None:
         assert refused(tmp_path / "nowhere", "state.missing").got == str(tmp_path / "nowhere")
@@ -103,6 +111,44 @@ class TestOpening:
         manifest = next(path.glob("MANIFEST-*"))
         manifest.write_bytes(os.urandom(manifest.stat().st_size))
         refused(path, "state.corrupt")
+
+    def test_a_directory_that_lost_current_is_corrupt_and_nothing_is_created_over_it(
+        self, tmp_path: Path
+    ) -> None:
+        path = filled(tmp_path / "ledger")
+        (path / "CURRENT").unlink()
+        before = {file.name: file.read_bytes() for file in path.iterdir()}
+        refused(path, "state.corrupt")
+        with pytest.raises(LedgerError, match=r"state\.corrupt"):
+            Database.create(path)
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+
+    def test_a_creation_that_left_its_marker_is_missing_and_begun_again(self, tmp_path: Path) -> None:
+        path = tmp_path / "ledger"
+        Database.create(path).close()
+        (path / "CREATING").touch()
+        next(path.glob("MANIFEST-*")).write_bytes(b"half")
+        refused(path, "state.missing")
+        Database.create(path).close()
+        Database.open(path).close()
+        assert not (path / "CREATING").exists()
+
+    def test_a_flipped_bit_never_gets_a_right_checksum(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """LevelDB merges tables in the background, and would copy what it reads there unseen."""
+        path = filled(tmp_path / "ledger", heights=200)
+        Database.open(path).close()  # from the log into a table
+        table = max(path.glob("*.ldb"), key=lambda file: file.stat().st_size)
+        raw = bytearray(table.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        table.write_bytes(raw)
+        monkeypatch.setattr("node.state.database._WRITE_BUFFER", 1 << 16)
+        with Database.open(path) as database:
+            with pytest.raises(LedgerError, match=r"state\.corrupt"):
+                write_all_over(database)
+            with database.snapshot() as snapshot, pytest.raises(LedgerError, match=r"state\.corrupt"):
+                list(snapshot.scan(TRANSACTIONS))
 
     def test_a_missing_table_file_is_corrupt(self, tmp_path: Path) -> None:
         path = filled(tmp_path / "ledger")
