@@ -147,6 +147,11 @@ class World:
             "22,000 gas each, with all the work they may do",
             self._signed([(burn, 22_000)] * (whole // 22_000)),
         )
+        if deep := self.addresses.get("recursion with logs"):
+            yield (
+                "recursions as deep as they go",
+                self._signed([(Call(deep, b""), 1_050_000)] * (whole // 1_050_000)),
+            )
         data = b"\xff" * 120_000
         gas = ethereum_intrinsic_gas(data, is_creation=False)
         yield "transactions of 120 kB", self._signed([(Call(nobody.to, data), gas)] * (whole // gas))

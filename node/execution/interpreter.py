@@ -136,6 +136,12 @@ class FastComputation(Computation):
     ) -> _ChildMessage:
         return _ChildMessage(self.msg, gas, to, value, data, code, **more)
 
+    def apply_child_computation(self, child_msg: Any) -> Any:
+        apply = self.apply_create_message if child_msg.is_create else self.apply_message
+        child = apply(self.state, child_msg, self.transaction_context, parent_computation=self)
+        self.add_child_computation(child)
+        return child
+
     def extend_memory(self, start_position: int, size: int) -> None:
         """Raises OutOfGas, OutOfWork. Nothing has to be touched for a size of 0, wherever it starts."""
         memory = self._memory._bytes

@@ -88,7 +88,7 @@ _BY_PRICE: Final[dict[int, str]] = {
     16_000: "LOG3",
     19_000: "LOG4",
     15_000: "SELFDESTRUCT",
-    28_000: "CALL CALLCODE DELEGATECALL STATICCALL",
+    32_000: "CALL CALLCODE DELEGATECALL STATICCALL",
     50_000: "CREATE CREATE2",
 }
 """Fixed prices of opcodes, by the names that py-evm gives them."""

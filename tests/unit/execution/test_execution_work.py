@@ -74,9 +74,9 @@ def calling(target: str, then: str) -> str:
         # BALANCE of a cold account, then of the same
         ("60ee3160ee315050", 2 * (50 + 1_500) + 20_000 + 2 * 50 + 100),
         # CALL of nobody at a cold address, with 33 bytes in and 64 out, over memory of 2 words
-        ("60405f60215f5f60ee5af1", 6 * 50 + 500 + 28_000 + 2 * 10 + 4 * 5 + 20_000 + 100 + 100),
+        ("60405f60215f5f60ee5af1", 6 * 50 + 500 + 32_000 + 2 * 10 + 4 * 5 + 20_000 + 100 + 100),
         # IDENTITY of 33 bytes by STATICCALL: a precompile is warm
-        ("5f5f60215f60045afa", 5 * 50 + 500 + 28_000 + 2 * 10 + 2 * 5 + 2 * 5 + 100),
+        ("5f5f60215f60045afa", 5 * 50 + 500 + 32_000 + 2 * 10 + 2 * 5 + 2 * 5 + 100),
         # CREATE with initcode of one byte, a STOP: at a new, thus cold, address
         ("60015f5ff0", 3 * 50 + 50_000 + 10 + 5 + 20_000 + 900 + 100 + 100),
     ],
