@@ -126,6 +126,16 @@ def repair(driver: Driver) -> None:
 
 
 @scenario
+def careless(driver: Driver) -> None:
+    """A ledger that acknowledges blocks it has not synced: the harness must notice."""
+    chain = driver.create()
+    write = Database.write
+    Database.write = lambda self, batch, sync=True: write(self, batch, sync=False)  # type: ignore[method-assign]
+    driver.add_blocks(chain, 4, transactions=1)
+    chain.close()
+
+
+@scenario
 def begin(driver: Driver) -> None:
     """Creation and a few blocks."""
     chain = driver.create()

@@ -79,6 +79,11 @@ def test_every_boundary_of_a_creation(recording_of: RecordingOf, scratch: Path, 
     assert go_through(recording_of(scenario), scratch / "creation", 1, 1, 0) > 50
 
 
+def test_a_ledger_that_does_not_sync_is_caught(recording_of: RecordingOf, scratch: Path) -> None:
+    with pytest.raises(AssertionError, match=r"after call \d+, dropped: height 0"):
+        go_through(recording_of("careless"), scratch / "careless", 1, 1, 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["grow", "prune"])
 def test_a_sample_of_boundaries(recording_of: RecordingOf, scratch: Path, scenario: str) -> None:
