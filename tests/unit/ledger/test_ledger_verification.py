@@ -34,6 +34,8 @@ from tests.helpers.ledger import (
 )
 
 TO = b"\x77" * 20
+EVERYBODY = relying_party(DOMAIN_STAFF, until_height=1_000)
+"""The row of STAFF with an end far away: a change after which its people are looked at again."""
 
 
 class Count:
@@ -213,3 +215,25 @@ def test_nothing_is_remembered_of_what_nobody_holds(chain: Chain) -> None:
     pool.committed(chain.add_block(list(block)))
     del block
     assert len(known) == 0
+
+
+@pytest.mark.long
+def test_a_full_pool_of_50000_forgets_nothing(tmp_path: Path, count: Count) -> None:
+    senders = [person(f"sender {number}", ED25519) for number in range(16)]
+    chain = Chain.create(tmp_path / "full", more_people=senders)
+    pool = TransactionPool(chain.ledger)
+    for number in range(50_000):
+        who, nonce = senders[number % 16], number // 16
+        raw = chain.sign(who, [mint(TO, 1)], nonce=nonce, gas_limit=60_000)
+        pool.add(chain.ledger.check(raw, chain.next_time_ns), chain.next_time_ns)
+    pool.committed(chain.add_block([chain.sign(chain.clerk, [set_relying_party(STAFF, EVERYBODY)])]))
+    for _ in range(3):
+        height = chain.ledger.tip.height + 1
+        ready = pool.ready(chain.ledger.rules.block_gas, 4 << 20)
+        block = chain.ledger.prepare(ready, height, chain.next_time_ns, 4 << 20)
+        assert len(block) > 600
+        chain.ledger.process(block, height, chain.next_time_ns)
+        pool.committed(chain.add_block(block))
+    assert len(count.of) == 50_001
+    assert set(count.of.values()) == {1}
+    chain.close()
