@@ -66,9 +66,9 @@ def calling(target: str, then: str) -> str:
         # SLOAD cold, then warm
         ("5f545f545050", 50 + 500 + 15_000 + 50 + 500 + 50 + 50 + 100),
         # SSTORE of 1, of 2, of 0 again: only the first changes what was before; the slot is cold once
-        ("60015f5560025f555f5f55", 3 * (100 + 700) + 15_000 + 35_000 + 100),
+        ("60015f5560025f555f5f55", 3 * (100 + 900) + 15_000 + 35_000 + 100),
         # SSTORE of what is there
-        ("5f5f55", 100 + 700 + 15_000 + 100),
+        ("5f5f55", 100 + 900 + 15_000 + 100),
         # LOG1 of 33 bytes
         ("5f60215fa1", 3 * 50 + 10_000 + 2 * 10 + 2 * 300 + 100),
         # BALANCE of a cold account, then of the same
