@@ -76,8 +76,8 @@ def test_by_the_letter_of_posix_what_cannot_be_opened_can_be_repaired(
 ) -> None:
     """LevelDB writes a table's name into its manifest before it syncs the directory: a file system that keeps
     the one without the other is refused, and repaired. LevelDB's own repair does not verify checksums in a
-    log, so a half-written block may take the place of the commit for the one before: that one is then dropped,
-    and named among the dropped.
+    log, so a half-written block may take the place of the commit for the one before: that one is then
+    dropped, and named among the dropped.
     """
     recording = recording_of("grow")
     expected = load_expected(recording.directory / LEDGER)
