@@ -13,7 +13,7 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import typer
 
-from cli import accounts, check, demo, init, node, repair, services, status, up
+from cli import accounts, check, demo, init, node, refold, repair, services, status, up
 from cli.output import fail
 from node.chain.errors import ShelianError
 
@@ -30,6 +30,7 @@ app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("check")(check.check)
+app.command("refold")(refold.refold)
 app.add_typer(accounts.app, name="accounts")
 app.command("signer")(services.signer)
 app.command("identity")(services.identity)

@@ -71,7 +71,7 @@ class Store:
                 write_changes(session, changes_of(log))
             session.merge(tables.Cursor(id=1, chain_id=chain_id, block=block))
 
-    def drop_read_model(self) -> None:
+    def drop_projection(self) -> None:
         """Forget everything that came from the chain; the next round folds it again. The agency's own rows
         stay."""
         with self.writing() as session:

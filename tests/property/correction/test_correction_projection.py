@@ -177,7 +177,7 @@ def test_dropping_and_folding_again_gives_the_same_rows(
         store = Store.open(Path(folder) / "a.sqlite")
         fold(store, logs, cuts)
         once = rows(store)
-        store.drop_read_model()
+        store.drop_projection()
         assert all(not found for found in rows(store).values())
         fold(store, logs, other)
         assert rows(store) == once
@@ -203,7 +203,7 @@ def test_a_crash_inside_a_page_leaves_neither_rows_nor_cursor(
         assert rows(store) == before
         fold(store, logs, [])
         whole = rows(store)
-        store.drop_read_model()
+        store.drop_projection()
         fold(store, logs, [])
         assert rows(store) == whole
         store.close()
