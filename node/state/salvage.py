@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 import plyvel
 
 from node.chain.errors import LedgerError
+from node.state.log_file import encode_log, sound_records
 from node.state.tables import TABLES, Table
 
 K = TypeVar("K")
@@ -149,6 +150,8 @@ class Salvage:
                 return plyvel.DB(str(self._scratch), paranoid_checks=careful, **options)
             except plyvel.Error as error:
                 self.opened = str(error)
+        for log in self._scratch.glob("*.log"):
+            log.write_bytes(encode_log(sound_records(log.read_bytes())))
         try:
             plyvel.repair_db(str(self._scratch), paranoid_checks=False)
             return plyvel.DB(str(self._scratch), **options)
