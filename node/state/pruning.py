@@ -78,11 +78,13 @@ class Cursor:
         journal: encoded key of `stale` to begin at; rows before it have been worked off.
         held: encoded key of `held` to begin at.
         released: the snapshots that were there when the walk through `held` began.
+        has_begun: not the first step since the ledger was opened.
     """
 
     journal: bytes = b""
     held: bytes = b""
     released: tuple[int, ...] | None = None
+    has_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ def plan_step(reads: DatabaseSnapshot, keeping: Keeping, cursor: Cursor) -> Step
     if tip is None:
         return None
     before = load_history(reads)
+    if not cursor.has_begun:
+        # A power cut may have lost a step of the last walk through `held` and kept the one that ended it.
+        left_over = next(reads.scan(HELD, limit=1), None) is not None
+        before = replace(before, releasing=before.releasing or left_over)
+        cursor = replace(cursor, has_begun=True)
     target = max(keeping.oldest(tip.height), before.oldest)
     parts = list(_parts(reads, cursor.journal, target))
     history = _history_after(before, keeping, parts[-1][0][0] if parts else target, tip.height)

@@ -8,7 +8,7 @@ run or not, the way to keep history may change, the power may be cut.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -151,6 +151,10 @@ class Simulated:
         lost: set[int] = set()
         for run in [*self.chance.sample(runs, min(len(runs), 3)), runs[-1]]:
             lost |= set(run[self.chance.randint(0, len(run)) :])
+        self.lose(lost)
+
+    def lose(self, lost: Collection[int]) -> None:
+        """Start again without these writes."""
         self.writes = [write for index, write in enumerate(self.writes) if index not in lost]
         self.database.close()
         self.generation += 1
@@ -249,6 +253,26 @@ def test_a_chain_executed_anew_under_a_recorded_history_ends_with_exactly_its_no
         chain.prune(Recorded(history))
     assert chain.history() == history
     assert chain.check() == set()
+
+
+def test_a_lost_step_of_the_walk_through_held_nodes_is_done_again(tmp_path: Path) -> None:
+    # The step that ends the walk was kept, so `history` says that there is nothing to release.
+    chain = Simulated(tmp_path, 0)
+    for _ in range(12):
+        chain.add_block()
+        chain.prune(Retention(2, 3, 2))
+    first = len(chain.writes)
+    chain.prune(Retention(2))
+    walk = [index for index in range(first, len(chain.writes)) if _releases(chain.writes[index][0])]
+    assert walk
+    chain.lose({walk[0]})
+    assert not chain.history().releasing
+    chain.prune(Retention(2))
+    assert chain.check_finished(Retention(2)) == set()
+
+
+def _releases(rows: Mapping[bytes, bytes | None]) -> bool:
+    return any(key.startswith(HELD.prefix) and row is None for key, row in rows.items())
 
 
 @settings(max_examples=60, deadline=None)
