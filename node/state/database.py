@@ -47,10 +47,14 @@ _FORMAT: Final = b"format"
 _FORMAT_VALUE: Final = FORMAT_VERSION.to_bytes(4, "big")
 _TIP: Final = b"tip"
 _WRITE_BUFFER: Final = 16 << 20
+_BLOCK_CACHE: Final = 48 << 20
+_OPEN_TABLES: Final = 256
+"""Of 2 MB each, mapped: what has been read of an open table is resident. The cache of nodes makes up for most
+of what opening them again costs; docs/STORAGE.md has the figures."""
 _LOG_BLOCKS: Final = 20_000
 """Far more blocks than fit in LevelDB's log (one write buffer, so a batch of 800 bytes each)."""
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
-_NODE_CACHE_SIZE: Final = 65_536
+_NODE_CACHE_SIZE: Final = 131_072
 _CREATING: Final = "CREATING"
 _FILES: Final = re.compile(r"CURRENT|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
 _SECOND_NS: Final = 1_000_000_000
@@ -290,7 +294,8 @@ def _open(directory: Path, create: bool) -> Any:
     """
     options = {
         "create_if_missing": create,
-        "lru_cache_size": 64 << 20,
+        "lru_cache_size": _BLOCK_CACHE,
+        "max_open_files": _OPEN_TABLES,
         "bloom_filter_bits": 10,
         "write_buffer_size": _WRITE_BUFFER,
     }
