@@ -63,9 +63,7 @@ class FrameDecoder:
     def finish(self) -> None:
         """The stream has ended. Raises DecodeError abci.frame_truncated if that is inside a frame."""
         if self._unfinished:
-            raise DecodeError(
-                "abci.frame_truncated", "the stream ends inside a frame", len(self._unfinished)
-            )
+            raise DecodeError("abci.frame_truncated", "the stream ends inside a frame", len(self._unfinished))
 
 
 def encode_length(length: int) -> bytes:
@@ -92,9 +90,7 @@ def _read_length(view: memoryview, start: int) -> tuple[int, int] | None:
         length |= (byte & 0x7F) << shift
         if byte < 0x80:
             if byte == 0 and place > start:
-                raise DecodeError(
-                    "abci.frame_length_not_minimal", "the length has a shorter form", length
-                )
+                raise DecodeError("abci.frame_length_not_minimal", "the length has a shorter form", length)
             return length, place + 1
         shift += 7
     if len(view) - start >= MAX_VARINT:

@@ -1,8 +1,8 @@
 """abci_pb2.py and abci_pb2.pyi, made from abci.proto by the protoc of grpcio-tools (needed here only).
 
-`python -m network.comet.generate` writes them; with `--check` it writes nothing and says whether they are what
-this protoc makes. Generated code refuses a protobuf runtime older than the protoc that made it, and names the
-version at its top: setup.cfg asks for at least that one, and of the same or the next major version.
+`python -m network.comet.generate` writes them; with `--check` it writes nothing and says whether they are
+what this protoc makes. Generated code refuses a protobuf runtime older than the protoc that made it, and
+names that version at its top: setup.cfg asks for at least that one, and for the same major version.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def generated() -> dict[Path, str]:
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory)
         run = subprocess.run(
-            [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}"]
-            + [f"--python_out={made}", f"--pyi_out={made}", str(SOURCE)],
+            [
+                *(sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}"),
+                *(f"--python_out={made}", f"--pyi_out={made}", str(SOURCE)),
+            ],
             cwd=ROOT,
             capture_output=True,
             text=True,

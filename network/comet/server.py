@@ -2,7 +2,7 @@
 
 CometBFT opens four connections (consensus, mempool, query, snapshots) and on each counts on answers in the
 order of its requests. Here each connection has one task that takes its requests one after the other, so
-connections never wait for one another, and whatever must not run at the same time is the handler's to arrange::
+connections never wait for one another; what must not run at the same time is the handler's to arrange::
 
     bytes -> frames -> waiting requests -> [the connection's task: handler] -> answers -> bytes
 
@@ -82,7 +82,7 @@ class AbciServer:
     """Serves a handler on a unix socket that its owner alone can open. Belongs to the loop that starts it."""
 
     def __init__(self, handler: Handler, path: Path, on_fault: OnFault) -> None:
-        """`path` is at most about 100 bytes long. `on_fault` is called in the loop, before the peer is told."""
+        """`path` is at most 107 bytes long. `on_fault` is called in the loop, before the peer is told."""
         self._handler = handler
         self._path = path
         self._on_fault = on_fault
@@ -246,7 +246,7 @@ class _Connection(asyncio.Protocol):
         return True
 
     async def _answer_next(self) -> bool:
-        """Answer the first that waits, and those behind it that go with it. False: this was the last answer."""
+        """Answer the first that waits, and those behind it that go with it. False: that was the last."""
         request = self._take()
         kind = request.WhichOneof("value")
         fault: Exception
@@ -284,9 +284,7 @@ class _Connection(asyncio.Protocol):
 
     async def _answer_checks(self, first: pb.RequestCheckTx) -> None:
         requests = [first]
-        while (
-            len(requests) < CHECKS_TOGETHER and self._waiting and self._waiting[0][0].HasField("check_tx")
-        ):
+        while len(requests) < CHECKS_TOGETHER and self._waiting and self._waiting[0][0].HasField("check_tx"):
             requests.append(self._take().check_tx)
         await self._send()
         answers = await self._handler.check_txs(requests)
@@ -360,7 +358,7 @@ def _decode_request(frame: bytes) -> pb.Request:
 
 
 def _words(fault: Exception) -> str:
-    """What the peer, and so its log, is told. Texts of foreign exceptions may hold anything: their kind only."""
+    """What the peer, and so its log, is told. The text of a foreign exception may hold anything: its kind."""
     if isinstance(fault, ShelianError):
         return f"{fault.code}: {fault.message}"
     return f"abci.handler_failed: {type(fault).__name__}"
