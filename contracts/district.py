@@ -8,6 +8,7 @@ from contracts.genesis import (
     GenesisSpec,
     IdentitySpec,
     OrganisationSpec,
+    PeerSpec,
     RegistrarSpec,
     RelyingPartySpec,
     ValidatorSpec,
@@ -30,6 +31,8 @@ KINDS = {
     AUDITOR: OrganisationKind.AUDITOR,
     DATA_BUREAU: OrganisationKind.DATA_BUREAU,
 }
+VALIDATING = (COURT, PROCURATORATE, POLICE, JUSTICE)
+"""Who runs a validator, and so a node."""
 STAFF_PARTY, SHARING_PARTY, SERVICE_PARTY = (sha256(name) for name in (b"staff", b"sharing", b"service"))
 PARTIES = {Domain.STAFF: STAFF_PARTY, Domain.SHARING: SHARING_PARTY, Domain.SERVICE: SERVICE_PARTY}
 WEBAUTHN = 1
@@ -100,6 +103,11 @@ PEOPLE = (
 )
 
 
+def node_of(organisation: int) -> bytes:
+    """The node id of the organisation's validator."""
+    return sha256(b"node" + bytes([organisation]))[:20]
+
+
 def district_spec() -> GenesisSpec:
     contracts = tuple(contract.address for contract in SYSTEM_CONTRACTS)
     return GenesisSpec(
@@ -127,7 +135,11 @@ def district_spec() -> GenesisSpec:
             for organisation in KINDS
             for person in (registrar(organisation, 1), registrar(organisation, 2))
         ),
-        validators=tuple(ValidatorSpec(sha256(b"validator" + bytes([number])), 10) for number in range(4)),
+        validators=tuple(
+            ValidatorSpec(sha256(b"validator" + bytes([number])), 10, organisation)
+            for number, organisation in enumerate(VALIDATING)
+        ),
+        peers=tuple(PeerSpec(node_of(organisation), organisation) for organisation in VALIDATING),
         identities=tuple(
             IdentitySpec(
                 person.identity,

@@ -38,11 +38,15 @@ _OF_SHARING = frozenset({"LoveBank", "SharingOrders"})
 
 @dataclass(frozen=True, slots=True)
 class OrganisationSpec:
-    """`encryption_key`: X25519, 32 bytes. `kind`: 1 to 7."""
+    """`encryption_key`: X25519, 32 bytes. `kind`: 1 to 7.
+
+    `certificate`: SHA-256 of the certificate of its certificate authority in DER, zero for none.
+    """
 
     id: int
     kind: int
     encryption_key: bytes
+    certificate: bytes = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,19 @@ class RegistrarSpec:
 
 @dataclass(frozen=True, slots=True)
 class ValidatorSpec:
-    """`public_key`: Ed25519, 32 bytes."""
+    """`public_key`: Ed25519, 32 bytes; `organisation`: whose machine it is."""
 
     public_key: bytes
     power: int
+    organisation: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSpec:
+    """A node that may connect: `node_id` is the first 20 bytes of SHA-256 of its Ed25519 node key."""
+
+    node_id: bytes
+    organisation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +148,7 @@ class GenesisSpec:
     relying_parties: tuple[RelyingPartySpec, ...]
     registrars: tuple[RegistrarSpec, ...]
     validators: tuple[ValidatorSpec, ...]
+    peers: tuple[PeerSpec, ...] = ()
     identities: tuple[IdentitySpec, ...] = ()
     deployers: tuple[bytes, ...] = ()
     systems: tuple[str, ...] = (CORRECTION, SHARING)
@@ -157,16 +171,23 @@ def genesis_codes(systems: tuple[str, ...] = (CORRECTION, SHARING)) -> list[tupl
 
 
 def genesis_calls(spec: GenesisSpec) -> list[Call]:
-    """The calls from SYSTEM in their order: members, origins, rules, validators, people, rows."""
+    """The calls from SYSTEM in their order: members, origins, rules, validators, peers, people, rows."""
     calls = [
-        consortium.add_organisation(item.id, item.kind, item.encryption_key) for item in spec.organisations
+        consortium.add_organisation(item.id, item.kind, item.encryption_key, item.certificate)
+        for item in spec.organisations
     ]
     for party in spec.relying_parties:
         calls += _relying_party_calls(party)
     calls += [consortium.set_deployer(account, True) for account in spec.deployers]
     calls.append(consortium.add_rules(spec.rules))
-    keys = tuple(item.public_key for item in spec.validators)
-    calls.append(consortium.change_validators(keys, tuple(item.power for item in spec.validators)))
+    calls.append(
+        consortium.change_validators(
+            tuple(item.public_key for item in spec.validators),
+            tuple(item.power for item in spec.validators),
+            tuple(item.organisation for item in spec.validators),
+        )
+    )
+    calls += [consortium.set_peer(item.node_id, item.organisation, True) for item in spec.peers]
     calls += [
         identity_registry.install_registrar(
             item.organisation, item.identity, item.scheme, item.public_key, item.relying_party

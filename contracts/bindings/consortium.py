@@ -50,18 +50,19 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class AddOrganisationArgs:
-    """addOrganisation(uint16,uint8,bytes32)"""
+    """addOrganisation(uint16,uint8,bytes32,bytes32)"""
 
-    SELECTOR: ClassVar[bytes] = bytes.fromhex("d5cebbbf")
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("044b2ef4")
     FUNCTION: ClassVar[str] = "addOrganisation"
     organisation: int
     kind: int
     encryption_key: bytes
+    certificate: bytes
 
 
-def add_organisation(organisation: int, kind: int, encryption_key: bytes) -> Call:
-    """addOrganisation(uint16,uint8,bytes32), nonpayable."""
-    arguments = encode_arguments(("organisation", "kind", "encryption_key"), ("uint16", "uint8", "bytes32"), (organisation, kind, encryption_key,))
+def add_organisation(organisation: int, kind: int, encryption_key: bytes, certificate: bytes) -> Call:
+    """addOrganisation(uint16,uint8,bytes32,bytes32), nonpayable."""
+    arguments = encode_arguments(("organisation", "kind", "encryption_key", "certificate"), ("uint16", "uint8", "bytes32", "bytes32"), (organisation, kind, encryption_key, certificate,))
     return Call(ADDRESS, AddOrganisationArgs.SELECTOR + arguments)
 
 
@@ -82,17 +83,18 @@ def add_rules(rules: Rules) -> Call:
 
 @dataclass(frozen=True, slots=True)
 class ChangeValidatorsArgs:
-    """changeValidators(bytes32[],uint64[])"""
+    """changeValidators(bytes32[],uint64[],uint16[])"""
 
-    SELECTOR: ClassVar[bytes] = bytes.fromhex("5eb79841")
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("ca748591")
     FUNCTION: ClassVar[str] = "changeValidators"
     keys: tuple[bytes, ...]
     powers: tuple[int, ...]
+    organisations: tuple[int, ...]
 
 
-def change_validators(keys: tuple[bytes, ...], powers: tuple[int, ...]) -> Call:
-    """changeValidators(bytes32[],uint64[]), nonpayable."""
-    arguments = encode_arguments(("keys", "powers"), ("bytes32[]", "uint64[]"), (keys, powers,))
+def change_validators(keys: tuple[bytes, ...], powers: tuple[int, ...], organisations: tuple[int, ...]) -> Call:
+    """changeValidators(bytes32[],uint64[],uint16[]), nonpayable."""
+    arguments = encode_arguments(("keys", "powers", "organisations"), ("bytes32[]", "uint64[]", "uint16[]"), (keys, powers, organisations,))
     return Call(ADDRESS, ChangeValidatorsArgs.SELECTOR + arguments)
 
 
@@ -200,12 +202,13 @@ class OrganisationResult:
     kind: int
     status: int
     encryption_key: bytes
+    certificate: bytes
 
 
 def decode_organisation(data: bytes) -> OrganisationResult:
     """What organisation returned."""
-    values = decode_values(("uint8", "uint8", "bytes32"), data)
-    return OrganisationResult(values[0], values[1], values[2])
+    values = decode_values(("uint8", "uint8", "bytes32", "bytes32"), data)
+    return OrganisationResult(values[0], values[1], values[2], values[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,58 @@ def decode_organisations(data: bytes) -> tuple[int, ...]:
     """What organisations returned."""
     value: tuple[int, ...] = decode_values(("uint16[]",), data)[0]
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class PeerArgs:
+    """peer(bytes20)"""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("ce4bdd5e")
+    FUNCTION: ClassVar[str] = "peer"
+    node_id: bytes
+
+
+def peer(node_id: bytes) -> Call:
+    """peer(bytes20), view."""
+    arguments = encode_arguments(("node_id",), ("bytes20",), (node_id,))
+    return Call(ADDRESS, PeerArgs.SELECTOR + arguments)
+
+
+def decode_peer(data: bytes) -> int:
+    """What peer returned."""
+    value: int = decode_values(("uint16",), data)[0]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class PeersArgs:
+    """peers(uint256,uint256)"""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b523c775")
+    FUNCTION: ClassVar[str] = "peers"
+    start: int
+    count: int
+
+
+def peers(start: int, count: int) -> Call:
+    """peers(uint256,uint256), view."""
+    arguments = encode_arguments(("start", "count"), ("uint256", "uint256"), (start, count,))
+    return Call(ADDRESS, PeersArgs.SELECTOR + arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class PeersResult:
+    """What peers returns."""
+
+    total: int
+    node_ids: tuple[bytes, ...]
+    organisations: tuple[int, ...]
+
+
+def decode_peers(data: bytes) -> PeersResult:
+    """What peers returned."""
+    values = decode_values(("uint256", "bytes20[]", "uint16[]"), data)
+    return PeersResult(values[0], values[1], values[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +401,21 @@ def resume_organisation(organisation: int) -> Call:
 
 
 @dataclass(frozen=True, slots=True)
+class RotateCertificateArgs:
+    """rotateCertificate(bytes32)"""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("cb789188")
+    FUNCTION: ClassVar[str] = "rotateCertificate"
+    certificate: bytes
+
+
+def rotate_certificate(certificate: bytes) -> Call:
+    """rotateCertificate(bytes32), nonpayable."""
+    arguments = encode_arguments(("certificate",), ("bytes32",), (certificate,))
+    return Call(ADDRESS, RotateCertificateArgs.SELECTOR + arguments)
+
+
+@dataclass(frozen=True, slots=True)
 class RotateEncryptionKeyArgs:
     """rotateEncryptionKey(bytes32)"""
 
@@ -358,6 +428,22 @@ def rotate_encryption_key(encryption_key: bytes) -> Call:
     """rotateEncryptionKey(bytes32), nonpayable."""
     arguments = encode_arguments(("encryption_key",), ("bytes32",), (encryption_key,))
     return Call(ADDRESS, RotateEncryptionKeyArgs.SELECTOR + arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class RotateValidatorKeyArgs:
+    """rotateValidatorKey(bytes32,bytes32)"""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("44df47d3")
+    FUNCTION: ClassVar[str] = "rotateValidatorKey"
+    old_key: bytes
+    new_key: bytes
+
+
+def rotate_validator_key(old_key: bytes, new_key: bytes) -> Call:
+    """rotateValidatorKey(bytes32,bytes32), nonpayable."""
+    arguments = encode_arguments(("old_key", "new_key"), ("bytes32", "bytes32"), (old_key, new_key,))
+    return Call(ADDRESS, RotateValidatorKeyArgs.SELECTOR + arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,6 +538,23 @@ def set_origin(relying_party: bytes, origin: bytes, allowed: bool) -> Call:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPeerArgs:
+    """setPeer(bytes20,uint16,bool)"""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("f67a4edc")
+    FUNCTION: ClassVar[str] = "setPeer"
+    node_id: bytes
+    organisation: int
+    allowed: bool
+
+
+def set_peer(node_id: bytes, organisation: int, allowed: bool) -> Call:
+    """setPeer(bytes20,uint16,bool), nonpayable."""
+    arguments = encode_arguments(("node_id", "organisation", "allowed"), ("bytes20", "uint16", "bool"), (node_id, organisation, allowed,))
+    return Call(ADDRESS, SetPeerArgs.SELECTOR + arguments)
+
+
+@dataclass(frozen=True, slots=True)
 class SetRelyingPartyArgs:
     """setRelyingParty(bytes32,(bytes32,uint64,uint64,uint16,uint8,uint8))"""
 
@@ -525,12 +628,13 @@ class ValidatorsResult:
     version: int
     keys: tuple[bytes, ...]
     powers: tuple[int, ...]
+    organisations: tuple[int, ...]
 
 
 def decode_validators(data: bytes) -> ValidatorsResult:
     """What validators returned."""
-    values = decode_values(("uint256", "bytes32[]", "uint64[]"), data)
-    return ValidatorsResult(values[0], values[1], values[2])
+    values = decode_values(("uint256", "bytes32[]", "uint64[]", "uint16[]"), data)
+    return ValidatorsResult(values[0], values[1], values[2], values[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,6 +651,28 @@ def vote(proposal: bytes, approve: bool) -> Call:
     """vote(bytes32,bool), nonpayable."""
     arguments = encode_arguments(("proposal", "approve"), ("bytes32", "bool"), (proposal, approve,))
     return Call(ADDRESS, VoteArgs.SELECTOR + arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class VoteOfArgs:
+    """voteOf(bytes32,uint16)"""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("f568568f")
+    FUNCTION: ClassVar[str] = "voteOf"
+    proposal: bytes
+    organisation: int
+
+
+def vote_of(proposal: bytes, organisation: int) -> Call:
+    """voteOf(bytes32,uint16), view."""
+    arguments = encode_arguments(("proposal", "organisation"), ("bytes32", "uint16"), (proposal, organisation,))
+    return Call(ADDRESS, VoteOfArgs.SELECTOR + arguments)
+
+
+def decode_vote_of(data: bytes) -> int:
+    """What voteOf returned."""
+    value: int = decode_values(("uint8",), data)[0]
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -579,6 +705,23 @@ class CallableSet:
             cls.TOPIC, ("bytes32", "address"), ("bool",), log
         )
         return cls(indexed[0], indexed[1], others[0])
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRotated:
+    """CertificateRotated(uint16,bytes32,bytes32)"""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("4ada09e4bd33deb70211f2bfac18c67f4a05eb6ae73783615a732ad2fabb6896")
+    organisation: int
+    previous_certificate: bytes
+    certificate: bytes
+
+    @classmethod
+    def decode(cls, log: Log) -> CertificateRotated:
+        indexed, others = decode_log(
+            cls.TOPIC, ("uint16",), ("bytes32", "bytes32"), log
+        )
+        return cls(indexed[0], others[0], others[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -685,19 +828,20 @@ class Executed:
 
 @dataclass(frozen=True, slots=True)
 class OrganisationAdded:
-    """OrganisationAdded(uint16,uint8,bytes32)"""
+    """OrganisationAdded(uint16,uint8,bytes32,bytes32)"""
 
-    TOPIC: ClassVar[bytes] = bytes.fromhex("893a04a230b5b06a2d132dda5d35a5867eb6db1b43d5143c96f888c3369c26e9")
+    TOPIC: ClassVar[bytes] = bytes.fromhex("07e1e6dcb6f7bef4b9c5b5292dc33ed20e74f9072508f56a8d3dfa97d69df323")
     organisation: int
     kind: int
     encryption_key: bytes
+    certificate: bytes
 
     @classmethod
     def decode(cls, log: Log) -> OrganisationAdded:
         indexed, others = decode_log(
-            cls.TOPIC, ("uint16", "uint8"), ("bytes32",), log
+            cls.TOPIC, ("uint16", "uint8"), ("bytes32", "bytes32"), log
         )
-        return cls(indexed[0], indexed[1], others[0])
+        return cls(indexed[0], indexed[1], others[0], others[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -746,6 +890,23 @@ class OriginSet:
             cls.TOPIC, ("bytes32", "bytes32"), ("bool", "bytes"), log
         )
         return cls(indexed[0], indexed[1], others[0], others[1])
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSet:
+    """PeerSet(bytes20,uint16,bool)"""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("ecf7645f569d9ab5a2fa3d9057a29b03e8f7ecff117b89f8fcf42e81e1986544")
+    node_id: bytes
+    organisation: int
+    allowed: bool
+
+    @classmethod
+    def decode(cls, log: Log) -> PeerSet:
+        indexed, others = decode_log(
+            cls.TOPIC, ("bytes20", "uint16"), ("bool",), log
+        )
+        return cls(indexed[0], indexed[1], others[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -807,20 +968,40 @@ class RulesAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class ValidatorsChanged:
-    """ValidatorsChanged(uint256,bytes32[],uint64[])"""
+class ValidatorKeyRotated:
+    """ValidatorKeyRotated(uint256,uint16,bytes32,bytes32,uint64)"""
 
-    TOPIC: ClassVar[bytes] = bytes.fromhex("1d19c86e8c49662856537995712b45fcf6e19fb064c7cc82ccc30ae06bc62460")
+    TOPIC: ClassVar[bytes] = bytes.fromhex("f92dfa8f229351f31804cc042dc4c586aab5a74aefb65aa2708ded29a023f69e")
+    version: int
+    organisation: int
+    old_key: bytes
+    new_key: bytes
+    power: int
+
+    @classmethod
+    def decode(cls, log: Log) -> ValidatorKeyRotated:
+        indexed, others = decode_log(
+            cls.TOPIC, ("uint256", "uint16"), ("bytes32", "bytes32", "uint64"), log
+        )
+        return cls(indexed[0], indexed[1], others[0], others[1], others[2])
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatorsChanged:
+    """ValidatorsChanged(uint256,bytes32[],uint64[],uint16[])"""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("e04ca3c004bc7dd9493299a5471b2ce2fa130ebda80abfc83c20998ccabf324c")
     version: int
     keys: tuple[bytes, ...]
     powers: tuple[int, ...]
+    organisations: tuple[int, ...]
 
     @classmethod
     def decode(cls, log: Log) -> ValidatorsChanged:
         indexed, others = decode_log(
-            cls.TOPIC, ("uint256",), ("bytes32[]", "uint64[]"), log
+            cls.TOPIC, ("uint256",), ("bytes32[]", "uint64[]", "uint16[]"), log
         )
-        return cls(indexed[0], others[0], others[1])
+        return cls(indexed[0], others[0], others[1], others[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -841,20 +1022,20 @@ class Voted:
         return cls(indexed[0], indexed[1], others[0], others[1])
 
 
-CallArgs = AddOrganisationArgs | AddRulesArgs | ChangeValidatorsArgs | ExecuteArgs | IsCallableArgs | IsDeployerArgs | IsOriginArgs | OrganisationArgs | OrganisationsArgs | ProposalArgs | ProposeArgs | RelyingPartyArgs | RequestArgs | ResumeOrganisationArgs | RotateEncryptionKeyArgs | RulesArgs | RulesVersionArgs | SetCallableArgs | SetDeployerArgs | SetOriginArgs | SetRelyingPartyArgs | SuspendOrganisationArgs | TopicOfArgs | ValidatorsArgs | VoteArgs | WithdrawRequestArgs
+CallArgs = AddOrganisationArgs | AddRulesArgs | ChangeValidatorsArgs | ExecuteArgs | IsCallableArgs | IsDeployerArgs | IsOriginArgs | OrganisationArgs | OrganisationsArgs | PeerArgs | PeersArgs | ProposalArgs | ProposeArgs | RelyingPartyArgs | RequestArgs | ResumeOrganisationArgs | RotateCertificateArgs | RotateEncryptionKeyArgs | RotateValidatorKeyArgs | RulesArgs | RulesVersionArgs | SetCallableArgs | SetDeployerArgs | SetOriginArgs | SetPeerArgs | SetRelyingPartyArgs | SuspendOrganisationArgs | TopicOfArgs | ValidatorsArgs | VoteArgs | VoteOfArgs | WithdrawRequestArgs
 
 
 def decode_call(data: bytes) -> tuple[str, CallArgs]:
     """The Solidity name and the arguments of a call of this contract; DecodeError."""
     if data[:4] == AddOrganisationArgs.SELECTOR:
-        values = decode_values(("uint16", "uint8", "bytes32"), data[4:])
-        return AddOrganisationArgs.FUNCTION, AddOrganisationArgs(values[0], values[1], values[2])
+        values = decode_values(("uint16", "uint8", "bytes32", "bytes32"), data[4:])
+        return AddOrganisationArgs.FUNCTION, AddOrganisationArgs(values[0], values[1], values[2], values[3])
     if data[:4] == AddRulesArgs.SELECTOR:
         values = decode_values(("(uint64,uint64,uint64,uint64,uint64,uint32,uint32,uint32,uint16,uint32,uint8,uint32[8])",), data[4:])
         return AddRulesArgs.FUNCTION, AddRulesArgs(Rules(*values[0]))
     if data[:4] == ChangeValidatorsArgs.SELECTOR:
-        values = decode_values(("bytes32[]", "uint64[]"), data[4:])
-        return ChangeValidatorsArgs.FUNCTION, ChangeValidatorsArgs(values[0], values[1])
+        values = decode_values(("bytes32[]", "uint64[]", "uint16[]"), data[4:])
+        return ChangeValidatorsArgs.FUNCTION, ChangeValidatorsArgs(values[0], values[1], values[2])
     if data[:4] == ExecuteArgs.SELECTOR:
         values = decode_values(("bytes32", "address", "bytes"), data[4:])
         return ExecuteArgs.FUNCTION, ExecuteArgs(values[0], values[1], values[2])
@@ -873,6 +1054,12 @@ def decode_call(data: bytes) -> tuple[str, CallArgs]:
     if data[:4] == OrganisationsArgs.SELECTOR:
         decode_values((), data[4:])
         return OrganisationsArgs.FUNCTION, OrganisationsArgs()
+    if data[:4] == PeerArgs.SELECTOR:
+        values = decode_values(("bytes20",), data[4:])
+        return PeerArgs.FUNCTION, PeerArgs(values[0])
+    if data[:4] == PeersArgs.SELECTOR:
+        values = decode_values(("uint256", "uint256"), data[4:])
+        return PeersArgs.FUNCTION, PeersArgs(values[0], values[1])
     if data[:4] == ProposalArgs.SELECTOR:
         values = decode_values(("bytes32",), data[4:])
         return ProposalArgs.FUNCTION, ProposalArgs(values[0])
@@ -888,9 +1075,15 @@ def decode_call(data: bytes) -> tuple[str, CallArgs]:
     if data[:4] == ResumeOrganisationArgs.SELECTOR:
         values = decode_values(("uint16",), data[4:])
         return ResumeOrganisationArgs.FUNCTION, ResumeOrganisationArgs(values[0])
+    if data[:4] == RotateCertificateArgs.SELECTOR:
+        values = decode_values(("bytes32",), data[4:])
+        return RotateCertificateArgs.FUNCTION, RotateCertificateArgs(values[0])
     if data[:4] == RotateEncryptionKeyArgs.SELECTOR:
         values = decode_values(("bytes32",), data[4:])
         return RotateEncryptionKeyArgs.FUNCTION, RotateEncryptionKeyArgs(values[0])
+    if data[:4] == RotateValidatorKeyArgs.SELECTOR:
+        values = decode_values(("bytes32", "bytes32"), data[4:])
+        return RotateValidatorKeyArgs.FUNCTION, RotateValidatorKeyArgs(values[0], values[1])
     if data[:4] == RulesArgs.SELECTOR:
         values = decode_values(("uint256",), data[4:])
         return RulesArgs.FUNCTION, RulesArgs(values[0])
@@ -906,6 +1099,9 @@ def decode_call(data: bytes) -> tuple[str, CallArgs]:
     if data[:4] == SetOriginArgs.SELECTOR:
         values = decode_values(("bytes32", "bytes", "bool"), data[4:])
         return SetOriginArgs.FUNCTION, SetOriginArgs(values[0], values[1], values[2])
+    if data[:4] == SetPeerArgs.SELECTOR:
+        values = decode_values(("bytes20", "uint16", "bool"), data[4:])
+        return SetPeerArgs.FUNCTION, SetPeerArgs(values[0], values[1], values[2])
     if data[:4] == SetRelyingPartyArgs.SELECTOR:
         values = decode_values(("bytes32", "(bytes32,uint64,uint64,uint16,uint8,uint8)"), data[4:])
         return SetRelyingPartyArgs.FUNCTION, SetRelyingPartyArgs(values[0], RelyingParty(*values[1]))
@@ -921,16 +1117,20 @@ def decode_call(data: bytes) -> tuple[str, CallArgs]:
     if data[:4] == VoteArgs.SELECTOR:
         values = decode_values(("bytes32", "bool"), data[4:])
         return VoteArgs.FUNCTION, VoteArgs(values[0], values[1])
+    if data[:4] == VoteOfArgs.SELECTOR:
+        values = decode_values(("bytes32", "uint16"), data[4:])
+        return VoteOfArgs.FUNCTION, VoteOfArgs(values[0], values[1])
     if data[:4] == WithdrawRequestArgs.SELECTOR:
         values = decode_values(("bytes32",), data[4:])
         return WithdrawRequestArgs.FUNCTION, WithdrawRequestArgs(values[0])
     raise DecodeError("abi.unknown_function", "no function of this contract", data[:4])
 
 
-Event = CallableSet | CountersignatureRequested | CountersignatureWithdrawn | Countersigned | DeployerSet | EncryptionKeyRotated | Executed | OrganisationAdded | OrganisationResumed | OrganisationSuspended | OriginSet | Proposed | RelyingPartySet | RulesAdded | ValidatorsChanged | Voted
+Event = CallableSet | CertificateRotated | CountersignatureRequested | CountersignatureWithdrawn | Countersigned | DeployerSet | EncryptionKeyRotated | Executed | OrganisationAdded | OrganisationResumed | OrganisationSuspended | OriginSet | PeerSet | Proposed | RelyingPartySet | RulesAdded | ValidatorKeyRotated | ValidatorsChanged | Voted
 
 _EVENTS: Final[dict[bytes, type[Event]]] = {
     CallableSet.TOPIC: CallableSet,
+    CertificateRotated.TOPIC: CertificateRotated,
     CountersignatureRequested.TOPIC: CountersignatureRequested,
     CountersignatureWithdrawn.TOPIC: CountersignatureWithdrawn,
     Countersigned.TOPIC: Countersigned,
@@ -941,9 +1141,11 @@ _EVENTS: Final[dict[bytes, type[Event]]] = {
     OrganisationResumed.TOPIC: OrganisationResumed,
     OrganisationSuspended.TOPIC: OrganisationSuspended,
     OriginSet.TOPIC: OriginSet,
+    PeerSet.TOPIC: PeerSet,
     Proposed.TOPIC: Proposed,
     RelyingPartySet.TOPIC: RelyingPartySet,
     RulesAdded.TOPIC: RulesAdded,
+    ValidatorKeyRotated.TOPIC: ValidatorKeyRotated,
     ValidatorsChanged.TOPIC: ValidatorsChanged,
     Voted.TOPIC: Voted,
 }
@@ -959,6 +1161,7 @@ def decode_event(log: Log) -> Event | None:
 
 _ERRORS: Final[dict[bytes, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     bytes.fromhex("23fa2de4"): ("AlreadyVoted", ("proposal", "organisation"), ("bytes32", "uint16")),
+    bytes.fromhex("33c9e604"): ("CertificateUnchanged", ("certificate",), ("bytes32",)),
     bytes.fromhex("be01e513"): ("EncryptionKeyInvalid", ("got",), ("bytes32",)),
     bytes.fromhex("b58760e4"): ("LastGoverningRelyingParty", ("relyingParty",), ("bytes32",)),
     bytes.fromhex("a67b4adf"): ("LastVoter", ("organisation", "topic"), ("uint16", "uint8")),
@@ -971,22 +1174,30 @@ _ERRORS: Final[dict[bytes, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     bytes.fromhex("443908d4"): ("OrganisationExists", ("organisation",), ("uint16",)),
     bytes.fromhex("ddab4d2c"): ("OrganisationIdInvalid", ("got", "maximum"), ("uint16", "uint16")),
     bytes.fromhex("a5a07f22"): ("OrganisationKindInvalid", ("got",), ("uint8",)),
+    bytes.fromhex("d0b9f48d"): ("OrganisationNotActive", ("organisation",), ("uint16",)),
     bytes.fromhex("d218df8f"): ("OrganisationStatusUnchanged", ("organisation", "status"), ("uint16", "uint8")),
     bytes.fromhex("da4271a7"): ("OrganisationUnknown", ("organisation",), ("uint16",)),
+    bytes.fromhex("9e85493c"): ("PeerInvalid", ("nodeId",), ("bytes20",)),
+    bytes.fromhex("d8767f4c"): ("PeerListed", ("nodeId", "organisation"), ("bytes20", "uint16")),
+    bytes.fromhex("29e3ddf6"): ("PeerUnknown", ("nodeId", "organisation"), ("bytes20", "uint16")),
     bytes.fromhex("35a6e175"): ("ProposalClosed", ("proposal",), ("bytes32",)),
     bytes.fromhex("44da54e0"): ("ProposalExists", ("proposal",), ("bytes32",)),
     bytes.fromhex("198ba26d"): ("ProposalExpired", ("proposal", "until"), ("bytes32", "uint48")),
     bytes.fromhex("06a129fc"): ("ProposalMismatch", ("got", "expected"), ("bytes32", "bytes32")),
     bytes.fromhex("c8fe85b6"): ("ProposalUnknown", ("proposal",), ("bytes32",)),
+    bytes.fromhex("cdf3362f"): ("QuorumAtRisk", ("silent", "total"), ("uint256", "uint256")),
     bytes.fromhex("65ace331"): ("RelyingPartyInvalid", ("relyingParty",), ("bytes32",)),
     bytes.fromhex("754f28e8"): ("RelyingPartyUnknown", ("relyingParty",), ("bytes32",)),
     bytes.fromhex("cffe2ba1"): ("RequestUnknown", ("action", "identity"), ("bytes32", "bytes16")),
     bytes.fromhex("2d6cf750"): ("RoleMissing", ("got", "required"), ("uint32", "uint32")),
     bytes.fromhex("704928c9"): ("RulesInvalid", ("field", "got"), ("uint8", "uint256")),
     bytes.fromhex("8ed5330b"): ("SecondPersonRequired", ("identity",), ("bytes16",)),
+    bytes.fromhex("8b299a10"): ("TooManyPeers", ("organisation", "maximum"), ("uint16", "uint256")),
     bytes.fromhex("eb1f9846"): ("TopicUnknown", ("target", "selector"), ("address", "bytes4")),
+    bytes.fromhex("3b1e6e19"): ("ValidatorChangePending", ("height", "earliest"), ("uint256", "uint256")),
     bytes.fromhex("82a18887"): ("ValidatorChangeTooLarge", ("changed", "total"), ("uint256", "uint256")),
     bytes.fromhex("031333b4"): ("ValidatorInvalid", ("key", "power"), ("bytes32", "uint64")),
+    bytes.fromhex("6121d6bb"): ("ValidatorOrganisation", ("key", "got", "recorded"), ("bytes32", "uint16", "uint16")),
     bytes.fromhex("1565a31c"): ("ValidatorUnchanged", ("key",), ("bytes32",)),
     bytes.fromhex("18133bab"): ("ValidatorUnknown", ("key",), ("bytes32",)),
     bytes.fromhex("4501b4b0"): ("WrongCaller", ("got", "expected"), ("address", "address")),

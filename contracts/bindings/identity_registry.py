@@ -245,6 +245,21 @@ def decode_registrar_count(data: bytes) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveRegistrarArgs:
+    """removeRegistrar(bytes16)"""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("ac2022f0")
+    FUNCTION: ClassVar[str] = "removeRegistrar"
+    identity: bytes
+
+
+def remove_registrar(identity: bytes) -> Call:
+    """removeRegistrar(bytes16), nonpayable."""
+    arguments = encode_arguments(("identity",), ("bytes16",), (identity,))
+    return Call(ADDRESS, RemoveRegistrarArgs.SELECTOR + arguments)
+
+
+@dataclass(frozen=True, slots=True)
 class RequestArgs:
     """request(bytes32)"""
 
@@ -692,7 +707,7 @@ class RolesChanged:
         return cls(indexed[0], indexed[1], others[0], others[1], others[2])
 
 
-CallArgs = AccountOfArgs | AddCredentialArgs | CredentialArgs | CredentialsOfArgs | DeputyshipArgs | EnrolArgs | IdentityOfArgs | InstallIdentityArgs | InstallRegistrarArgs | RegistrarCountArgs | RequestArgs | ResumeArgs | RevokeArgs | RevokeCredentialArgs | SetDeputyArgs | SetLevelArgs | SetOrganisationArgs | SetRolesArgs | StandingArgs | StandingForArgs | SuspendArgs | WithdrawRequestArgs
+CallArgs = AccountOfArgs | AddCredentialArgs | CredentialArgs | CredentialsOfArgs | DeputyshipArgs | EnrolArgs | IdentityOfArgs | InstallIdentityArgs | InstallRegistrarArgs | RegistrarCountArgs | RemoveRegistrarArgs | RequestArgs | ResumeArgs | RevokeArgs | RevokeCredentialArgs | SetDeputyArgs | SetLevelArgs | SetOrganisationArgs | SetRolesArgs | StandingArgs | StandingForArgs | SuspendArgs | WithdrawRequestArgs
 
 
 def decode_call(data: bytes) -> tuple[str, CallArgs]:
@@ -727,6 +742,9 @@ def decode_call(data: bytes) -> tuple[str, CallArgs]:
     if data[:4] == RegistrarCountArgs.SELECTOR:
         values = decode_values(("uint16",), data[4:])
         return RegistrarCountArgs.FUNCTION, RegistrarCountArgs(values[0])
+    if data[:4] == RemoveRegistrarArgs.SELECTOR:
+        values = decode_values(("bytes16",), data[4:])
+        return RemoveRegistrarArgs.FUNCTION, RemoveRegistrarArgs(values[0])
     if data[:4] == RequestArgs.SELECTOR:
         values = decode_values(("bytes32",), data[4:])
         return RequestArgs.FUNCTION, RequestArgs(values[0])

@@ -5,7 +5,7 @@ import {CONSORTIUM, HANDLER, REGISTRAR} from "../src/access/Constants.sol";
 import {District, DistrictTest} from "./District.sol";
 import {vm} from "./Vm.sol";
 
-/// @title Organisations vote, validators change, registrars come and go at random
+/// @title Organisations vote, registrars come and go at random
 contract ConsortiumActor is District {
     uint256 internal constant PROPOSALS = 3;
     string[4] internal _names = ["approver", "everything", "handler", "registrar a"];
@@ -13,7 +13,6 @@ contract ConsortiumActor is District {
     mapping(uint256 => mapping(uint16 => uint256)) public votes;
     bool public votedTwice;
     bool public executedWithoutMajority;
-    bool public tooMuchAtOnce;
 
     function propose(uint8 which, uint8 organisation, uint8 who) external {
         as_(_names[who % 4], organisation % ORGANISATIONS + 1);
@@ -38,18 +37,6 @@ contract ConsortiumActor is District {
         if (yes * 2 <= ORGANISATIONS) executedWithoutMajority = true;
     }
 
-    function change(uint8 first, uint8 firstPower, uint8 second, uint8 secondPower) external {
-        bytes32[] memory keys = new bytes32[](2);
-        uint64[] memory powers = new uint64[](2);
-        (keys[0], keys[1]) = (_key(first), _key(second));
-        (powers[0], powers[1]) = (firstPower % 16, secondPower % 16);
-        uint256 total = power();
-        vm.prank(CONSORTIUM);
-        if (!_call(CONSORTIUM, abi.encodeCall(consortium.changeValidators, (keys, powers)))) return;
-        uint256 later = power();
-        if ((later > total ? later - total : total - later) * 3 > total) tooMuchAtOnce = true;
-    }
-
     function registrars(uint8 organisation, uint8 actorIndex, uint8 target, uint8 what) external {
         uint16 own = organisation % 2 + 1;
         bytes16 who = identity(_staff[target % 4], own);
@@ -62,13 +49,6 @@ contract ConsortiumActor is District {
         ];
         as_(_staff[actorIndex % 4], own);
         _call(address(registry), calls[what % 5]);
-    }
-
-    function power() public view returns (uint256 total) {
-        (,, uint64[] memory powers) = consortium.validators();
-        for (uint256 i = 0; i < powers.length; ++i) {
-            total += powers[i];
-        }
     }
 
     /// @notice Registrars that can act, counted one by one.
@@ -85,10 +65,6 @@ contract ConsortiumActor is District {
 
     function _data(uint8 which) private pure returns (bytes memory) {
         return abi.encodeCall(consortium.setDeployer, (address(uint160(which % PROPOSALS + 1)), true));
-    }
-
-    function _key(uint8 number) private pure returns (bytes32) {
-        return keccak256(abi.encode("validator", uint256(number % 6)));
     }
 
     function _call(address target, bytes memory data) private returns (bool success) {
@@ -112,15 +88,6 @@ contract ConsortiumInvariantTest is DistrictTest {
     function invariantOneVotePerOrganisationAndAMajority() external view {
         vm.assertFalse(actor.votedTwice());
         vm.assertFalse(actor.executedWithoutMajority());
-    }
-
-    function invariantTheQuorumIsNeverLost() external view {
-        (, bytes32[] memory keys, uint64[] memory powers) = consortium.validators();
-        vm.assertTrue(keys.length > 0);
-        for (uint256 i = 0; i < powers.length; ++i) {
-            vm.assertTrue(powers[i] > 0);
-        }
-        vm.assertFalse(actor.tooMuchAtOnce());
     }
 
     function invariantTwoRegistrarsCanAlwaysAct() external view {

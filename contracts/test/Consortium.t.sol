@@ -29,7 +29,7 @@ contract ConsortiumTest is DistrictTest {
     }
 
     function testMembershipTakesMoreThanTwoThirds() public {
-        bytes memory data = abi.encodeCall(consortium.addOrganisation, (8, DATA_BUREAU, keccak256("key")));
+        bytes memory data = abi.encodeCall(consortium.addOrganisation, (8, DATA_BUREAU, keccak256("key"), 0));
         propose(COURT_ID, CONSORTIUM, data);
         for (uint16 id = 1; id <= 4; ++id) {
             yes(id);
@@ -39,7 +39,7 @@ contract ConsortiumTest is DistrictTest {
         consortium.execute(ID, CONSORTIUM, data);
         yes(5);
         execute(AUDITOR_ID, CONSORTIUM, data);
-        (uint8 kind, uint8 status,) = consortium.organisation(8);
+        (uint8 kind, uint8 status,,) = consortium.organisation(8);
         vm.assertEq(kind, DATA_BUREAU);
         vm.assertEq(status, 1);
         as_("approver", COURT_ID);
@@ -118,35 +118,6 @@ contract ConsortiumTest is DistrictTest {
         consortium.propose(ID, CONSORTIUM, abi.encodeCall(consortium.setDeployer, (address(1), true)));
     }
 
-    function testAValidatorIsRemovedButNeverTheLastOrTooMany() public {
-        bytes32[] memory keys = new bytes32[](2);
-        uint64[] memory powers = new uint64[](2);
-        (keys[0], keys[1]) = (keccak256(abi.encode("validator", 0)), keccak256(abi.encode("validator", 1)));
-        vm.prank(CONSORTIUM);
-        vm.expectRevert(abi.encodeWithSelector(IConsortium.ValidatorChangeTooLarge.selector, 20, 40));
-        consortium.changeValidators(keys, powers);
-        bytes32[] memory one = new bytes32[](1);
-        one[0] = keys[0];
-        vm.prank(CONSORTIUM);
-        consortium.changeValidators(one, new uint64[](1));
-        (uint256 version, bytes32[] memory left,) = consortium.validators();
-        vm.assertEq(left.length, 3);
-        vm.assertEq(version, 2);
-        vm.prank(CONSORTIUM);
-        vm.expectRevert(abi.encodeWithSelector(IConsortium.ValidatorUnknown.selector, keys[0]));
-        consortium.changeValidators(one, new uint64[](1));
-    }
-
-    function testOneKeyOnceInAChange() public {
-        bytes32[] memory keys = new bytes32[](2);
-        uint64[] memory powers = new uint64[](2);
-        keys[0] = keys[1] = keccak256("new");
-        (powers[0], powers[1]) = (1, 2);
-        vm.prank(CONSORTIUM);
-        vm.expectRevert(abi.encodeWithSelector(IConsortium.ValidatorUnchanged.selector, keys[0]));
-        consortium.changeValidators(keys, powers);
-    }
-
     function testTheLastVoterIsNotSuspended() public {
         vm.prank(CONSORTIUM);
         consortium.suspendOrganisation(COURT_ID);
@@ -207,34 +178,41 @@ contract ConsortiumTest is DistrictTest {
         consortium.rotateEncryptionKey(keccak256("new"));
         as_("registrar b", COURT_ID);
         consortium.rotateEncryptionKey(keccak256("new"));
-        (,, bytes32 encryptionKey) = consortium.organisation(COURT_ID);
+        (,, bytes32 encryptionKey,) = consortium.organisation(COURT_ID);
         vm.assertEq(encryptionKey, keccak256("new"));
     }
 
-    /// @dev Whatever change is put through, a set remains and two thirds of the old power carry over.
-    function testFuzzQuorumIsNeverLost(uint8[4] memory newPowers, uint8 added) public {
-        bytes32[] memory keys = new bytes32[](5);
-        uint64[] memory powers = new uint64[](5);
-        uint256 changed;
-        for (uint256 i = 0; i < 4; ++i) {
-            keys[i] = keccak256(abi.encode("validator", i));
-            powers[i] = newPowers[i];
-            changed += newPowers[i] > 10 ? newPowers[i] - 10 : 10 - newPowers[i];
-            vm.assume(newPowers[i] != 10);
-        }
-        vm.assume(added != 0);
-        (keys[4], powers[4]) = (keccak256("added"), added);
-        changed += added;
-        vm.prank(CONSORTIUM);
-        (bool success,) = CONSORTIUM.call(abi.encodeCall(consortium.changeValidators, (keys, powers)));
-        vm.assertTrue(success == (changed * 3 <= 40), "allowed wrongly or refused wrongly");
-        (, bytes32[] memory left,) = consortium.validators();
-        vm.assertTrue(left.length > 0);
+    function testACertificateTakesTwoRegistrars() public {
+        bytes32 before = keccak256(abi.encode("ca", COURT_ID));
+        as_("registrar a", COURT_ID);
+        vm.expectRevert(abi.encodeWithSelector(IConsortium.CertificateUnchanged.selector, before));
+        consortium.rotateCertificate(before);
+        as_("registrar a", COURT_ID);
+        consortium.rotateCertificate(keccak256("new"));
+        (,,, bytes32 certificate) = consortium.organisation(COURT_ID);
+        vm.assertEq(certificate, before);
+        as_("registrar b", COURT_ID);
+        consortium.rotateCertificate(keccak256("new"));
+        (,,, certificate) = consortium.organisation(COURT_ID);
+        vm.assertEq(certificate, keccak256("new"));
+        as_("approver", COURT_ID);
+        vm.expectPartialRevert(IAccess.RoleMissing.selector);
+        consortium.rotateCertificate(0);
+    }
+
+    function testWhoHasVotedAndHow() public {
+        propose(COURT_ID, CONSORTIUM, abi.encodeCall(consortium.setDeployer, (address(1), true)));
+        yes(COURT_ID);
+        as_("approver", POLICE_ID);
+        consortium.vote(ID, false);
+        vm.assertEq(consortium.voteOf(ID, COURT_ID), 1);
+        vm.assertEq(consortium.voteOf(ID, POLICE_ID), 2);
+        vm.assertEq(consortium.voteOf(ID, JUSTICE_ID), 0);
     }
 
     function testGenesisOnlyAsSystem() public {
         vm.prank(SYSTEM);
         vm.expectRevert(abi.encodeWithSelector(IConsortium.OrganisationExists.selector, COURT_ID));
-        consortium.addOrganisation(COURT_ID, 3, keccak256("again"));
+        consortium.addOrganisation(COURT_ID, 3, keccak256("again"), 0);
     }
 }

@@ -105,6 +105,19 @@ abstract contract District {
         vm.prank(account(name, organisation));
     }
 
+    function validatorKey(uint256 number) internal pure returns (bytes32) {
+        return keccak256(abi.encode("validator", number));
+    }
+
+    /// @dev Whose the first four validators are: court, community, auditor, bureau.
+    function validating(uint256 number) internal pure returns (uint16) {
+        return number == 0 ? COURT_ID : uint16(COMMUNITY_ID + number - 1);
+    }
+
+    function node(uint256 number) internal pure returns (bytes20) {
+        return bytes20(keccak256(abi.encode("node", number)));
+    }
+
     function resident(uint256 number) internal pure returns (bytes16) {
         return identity(residentName(number), BUREAU_ID);
     }
@@ -127,16 +140,20 @@ abstract contract District {
     function _members() private {
         for (uint16 id = 1; id <= ORGANISATIONS; ++id) {
             vm.prank(SYSTEM);
-            consortium.addOrganisation(id, kindOf(id), keccak256(abi.encode("encryption", id)));
+            consortium.addOrganisation(id, kindOf(id), keccak256(abi.encode("encryption", id)), keccak256(abi.encode("ca", id)));
         }
         bytes32[] memory keys = new bytes32[](4);
         uint64[] memory powers = new uint64[](4);
+        uint16[] memory owners = new uint16[](4);
         for (uint256 i = 0; i < 4; ++i) {
-            keys[i] = keccak256(abi.encode("validator", i));
-            powers[i] = 10;
+            (keys[i], powers[i], owners[i]) = (validatorKey(i), 10, validating(i));
         }
         vm.prank(SYSTEM);
-        consortium.changeValidators(keys, powers);
+        consortium.changeValidators(keys, powers, owners);
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.prank(SYSTEM);
+            consortium.setPeer(node(i), validating(i), true);
+        }
         vm.prank(SYSTEM);
         consortium.addRules(firstRules());
     }

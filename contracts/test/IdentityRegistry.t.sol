@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {
-    APPROVER, HANDLER, REGISTRAR, RESIDENT, SERVICE, SERVICES, SHARING, STAFF, SUPERVISOR
+    APPROVER, CONSORTIUM, HANDLER, REGISTRAR, RESIDENT, SERVICE, SERVICES, SHARING, STAFF, SUPERVISOR
 } from "../src/access/Constants.sol";
 import {IAccess} from "../src/access/IAccess.sol";
 import {ICountersigned} from "../src/access/ICountersigned.sol";
@@ -170,6 +170,46 @@ contract IdentityRegistryTest is DistrictTest {
         as_("registrar a", COURT_ID);
         registry.suspend(identity("registrar b", COURT_ID));
         vm.assertEq(registry.registrarCount(COURT_ID), 2);
+    }
+
+    /// @dev The way back for an organisation whose registrars are gone, or whose keys are in the wrong hands: it is suspended, so
+    /// nobody of it acts; two new registrars come, the old ones go; it is resumed.
+    function testAVoteReplacesBothRegistrars() public {
+        vm.prank(CONSORTIUM);
+        consortium.suspendOrganisation(COURT_ID);
+        bytes16[2] memory old = [identity("registrar a", COURT_ID), identity("registrar b", COURT_ID)];
+        vm.prank(CONSORTIUM);
+        vm.expectRevert(abi.encodeWithSelector(IIdentityRegistry.TooFewRegistrars.selector, COURT_ID, 1, 2));
+        registry.removeRegistrar(old[0]);
+        string[2] memory names = ["registrar c", "registrar d"];
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.prank(CONSORTIUM);
+            registry.installRegistrar(COURT_ID, identity(names[i], COURT_ID), WEBAUTHN, key(names[i], COURT_ID), STAFF_PARTY);
+        }
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.prank(CONSORTIUM);
+            registry.removeRegistrar(old[i]);
+        }
+        vm.assertEq(registry.registrarCount(COURT_ID), 2);
+        vm.prank(CONSORTIUM);
+        consortium.resumeOrganisation(COURT_ID);
+        vm.assertEq(registry.standing(account("registrar a", COURT_ID)), 0);
+        vm.assertEq(registry.standing(account("registrar b", COURT_ID)), 0);
+        enrolStaff("registrar c", HANDLER);
+        enrolStaff("registrar d", HANDLER);
+        vm.assertTrue(registry.identityOf(NEW) != 0);
+    }
+
+    function testAVoteRemovesRegistrarsOnly() public {
+        vm.prank(CONSORTIUM);
+        vm.expectRevert(abi.encodeWithSelector(IAccess.RoleMissing.selector, HANDLER, REGISTRAR));
+        registry.removeRegistrar(identity("handler", COURT_ID));
+        vm.prank(CONSORTIUM);
+        vm.expectRevert(abi.encodeWithSelector(IAccess.RoleMissing.selector, 0, REGISTRAR));
+        registry.removeRegistrar(NEW);
+        as_("registrar a", COURT_ID);
+        vm.expectPartialRevert(IAccess.WrongCaller.selector);
+        registry.removeRegistrar(identity("registrar b", COURT_ID));
     }
 
     function testCredentialsEnd() public {

@@ -15,12 +15,14 @@ from contracts.genesis import (
     GenesisSpec,
     IdentitySpec,
     OrganisationSpec,
+    PeerSpec,
     RegistrarSpec,
     RelyingPartySpec,
     ValidatorSpec,
     genesis_calls,
     genesis_codes,
 )
+from network.consortium.certificates import decode_certificate
 from node.chain.genesis import FORMAT, ORGANISATION_KINDS, Genesis, build_genesis
 from node.chain.rules import COINBASE, FIRST_RULES, Rules
 
@@ -38,12 +40,14 @@ class Member:
         kind: a key of `node.chain.genesis.ORGANISATION_KINDS`.
         name: as people know it.
         encryption_key: X25519, 32 bytes: what documents are sealed to.
+        ca_certificate: PEM of the organisation's CA; empty in a demo of one machine.
     """
 
     id: int
     kind: str
     name: str
     encryption_key: bytes
+    ca_certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Plan:
         genesis_time_ns: nanoseconds since the epoch; the first block's time.
         systems: ``correction``, ``sharing`` or both.
         registrars: at least two of each member.
+        peers: nodes that may connect; empty where one machine is the network.
         deployers: accounts that may create contracts.
         identities: who else stands from genesis on; empty in production.
     """
@@ -85,6 +90,7 @@ class Plan:
     validators: tuple[MemberValidator, ...]
     registrars: tuple[RegistrarSpec, ...]
     origins: tuple[Origin, ...]
+    peers: tuple[PeerSpec, ...] = ()
     deployers: tuple[bytes, ...] = ()
     identities: tuple[IdentitySpec, ...] = ()
     systems: tuple[str, ...] = ("correction", "sharing")
@@ -94,12 +100,17 @@ def plan_genesis(plan: Plan) -> Genesis:
     """The genesis of a plan. Raises GenesisError where the plan is inconsistent."""
     spec = GenesisSpec(
         organisations=tuple(
-            OrganisationSpec(member.id, ORGANISATION_KINDS[member.kind], member.encryption_key)
+            OrganisationSpec(
+                member.id, ORGANISATION_KINDS[member.kind], member.encryption_key, _certificate_hash(member)
+            )
             for member in plan.members
         ),
         relying_parties=tuple(origin.row for origin in plan.origins),
         registrars=plan.registrars,
-        validators=tuple(ValidatorSpec(one.public_key, one.power) for one in plan.validators),
+        validators=tuple(
+            ValidatorSpec(one.public_key, one.power, one.organisation) for one in plan.validators
+        ),
+        peers=plan.peers,
         identities=plan.identities,
         deployers=plan.deployers,
         systems=plan.systems,
@@ -136,13 +147,18 @@ def plan_genesis(plan: Plan) -> Genesis:
     )
 
 
+def _certificate_hash(member: Member) -> bytes:
+    """sha256 of the CA certificate in DER, as the Consortium keeps it; zero for none."""
+    return decode_certificate(member.ca_certificate).fingerprint if member.ca_certificate else bytes(32)
+
+
 def _member(member: Member) -> Mapping[str, object]:
     return {
         "id": member.id,
         "kind": member.kind,
         "name": member.name,
         "encryption_key": _hex(member.encryption_key),
-        "ca_certificate": "",
+        "ca_certificate": member.ca_certificate,
     }
 
 

@@ -323,6 +323,7 @@ CREDENTIALS_BASE: Final = erc7201_base("shelian.identity.credentials")
 ADMISSION_BASE: Final = erc7201_base("shelian.consortium.admission")
 VALIDATORS_VERSION_SLOT: Final = ADMISSION_BASE + 5
 VALIDATOR_COUNT_SLOT: Final = ADMISSION_BASE + 6
+PEERS_SLOT: Final = ADMISSION_BASE + 9
 _VALIDATOR_KEYS_START: Final = int.from_bytes(keccak256(VALIDATOR_COUNT_SLOT.to_bytes(32, "big")), "big")
 
 
@@ -367,6 +368,19 @@ def validator_key_slot(index: int) -> int:
 def validator_power_slot(public_key: bytes) -> int:
     """In Consortium: the voting power of this Ed25519 key."""
     return _mapping(public_key, ADMISSION_BASE + 7)
+
+
+def validator_organisation_slot(public_key: bytes) -> int:
+    """In Consortium: the number of the organisation whose machine signs with this Ed25519 key."""
+    return _mapping(public_key, ADMISSION_BASE + 8)
+
+
+def peer_slot(node_id: bytes) -> int:
+    """In Consortium: the organisation as whose node this 20-byte id may connect now; 0 = it may not.
+
+    Solidity pads a bytes20 at its end, unlike an address.
+    """
+    return _mapping(node_id + bytes(12), PEERS_SLOT)
 
 
 def _mapping(key: bytes, base: int) -> int:

@@ -60,6 +60,8 @@ interface IIdentityRegistry is IAccess, ICountersigned {
     function installRegistrar(
         uint16 organisation, bytes16 identity, uint8 scheme, bytes calldata publicKey, bytes32 relyingParty
     ) external;
+    /// @notice Revokes a registrar for ever by a membership vote: one whose keys are in the wrong hands. Two must remain.
+    function removeRegistrar(bytes16 identity) external;
     /// @notice Enrols any identity at genesis (SYSTEM only).
     function installIdentity(
         uint16 organisation, bytes16 identity, uint8 domain, uint8 level, uint32 roles, uint8 scheme, bytes calldata publicKey,

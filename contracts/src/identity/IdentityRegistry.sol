@@ -102,6 +102,15 @@ contract IdentityRegistry is Countersigning, IIdentityRegistry {
     }
 
     /// @inheritdoc IIdentityRegistry
+    function removeRegistrar(bytes16 identity) external governed {
+        uint256 row = _identities[identity];
+        if (row.roles() & REGISTRAR == 0) revert RoleMissing(row.roles(), REGISTRAR);
+        if (row.status() == REVOKED) revert IdentityStatus(identity, REVOKED, ACTIVE);
+        _setStatus(identity, row, row.status(), REVOKED);
+        emit IdentityRevoked(identity, row.organisation(), 0);
+    }
+
+    /// @inheritdoc IIdentityRegistry
     function installIdentity(
         uint16 organisation, bytes16 identity, uint8 domain, uint8 level, uint32 roles, uint8 scheme, bytes calldata publicKey,
         bytes32 relyingParty
