@@ -110,10 +110,8 @@ class Ledger:
         database = Database.open(path, on_step)
         try:
             kept = _load_genesis(database)
-            if genesis is not None and genesis.hash != kept.hash:
-                raise LedgerError(
-                    "ledger.other_chain", "the data directory is of another chain", kept.hash, genesis.hash
-                )
+            if genesis is not None:
+                _require_chain(kept, genesis)
             evm = executor or PyEvmExecutor()
             return cls(database, kept, _load_tip(database, kept), evm, on_step, retention)
         except BaseException:
@@ -132,6 +130,31 @@ class Ledger:
         """Close the database under it; snapshots still held raise from now on. May be called again."""
         self._verification.close()
         self._database.close()
+
+    def replace(self, put_in_place: Callable[[Path], None]) -> None:
+        """Go on with another ledger of the same chain, which `put_in_place` moves to this one's path, where
+        it may remove what is there: for a node that joins by a snapshot (`node.ledger.restore`).
+
+        In the engine's thread, between blocks, and not beside `prune`. Snapshots still held raise from now
+        on. When `put_in_place` raises, this goes on with what it has left. Raises what it raises; LedgerError
+        ledger.other_chain, state.*.
+        """
+        path, genesis = self.path, self.genesis
+        with self._writing:
+            self._database.close()
+            try:
+                put_in_place(path)
+            finally:
+                database = Database.open(path, self._on_step)
+                try:
+                    _require_chain(_load_genesis(database), genesis)
+                    tip = _load_tip(database, genesis)
+                except BaseException:
+                    database.close()
+                    raise
+                self._database, self._pruning = database, Cursor()
+                old, self._pinned = self._pinned, Pinned(database, tip, genesis.evm_chain_id)
+                old.release()
 
     # Reading
 
@@ -341,6 +364,13 @@ class Ledger:
     def _step(self, name: str) -> None:
         if self._on_step is not None:
             self._on_step(name)
+
+
+def _require_chain(kept: Genesis, genesis: Genesis) -> None:
+    if genesis.hash != kept.hash:
+        raise LedgerError(
+            "ledger.other_chain", "the data directory is of another chain", kept.hash, genesis.hash
+        )
 
 
 def _around(snapshot: LedgerSnapshot, height: int, time_ns: int) -> Surroundings:
