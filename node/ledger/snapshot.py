@@ -13,6 +13,7 @@ from node.chain.transaction import Address
 from node.execution import BlockContext
 from node.ledger.blocks import Tip
 from node.state import blocks, logs
+from node.state.base import load_base
 from node.state.blocks import BlockRecord, StoredReceipt, StoredValidator
 from node.state.database import Database
 from node.state.history import History, load_history
@@ -33,6 +34,7 @@ class Pinned:
         self.chain_id = chain_id
         self.flat = FlatView(self.reads, tip.app_hash)
         self.history = load_history(self.reads)
+        self.base = load_base(self.reads)
         self._users = 1
         self._lock = threading.Lock()
 
@@ -55,8 +57,10 @@ class Pinned:
 class LedgerSnapshot:
     """The ledger at the height of `tip`. A context manager; close it, or LevelDB keeps old rows for it.
 
-    Heights run from 0, the genesis state, to the tip's. Reads raise LedgerError `state.*` when the database
-    is damaged or closed.
+    Heights run from 0, the genesis state, to the tip's; in a ledger that began at a snapshot, from the one
+    after its `base`. What is asked for of an older block raises LedgerError `ledger.history_unavailable`
+    (expected: the first block held); of the block at `base` only its record, and its header and commit where
+    they are there, are held. Reads raise LedgerError `state.*` when the database is damaged or closed.
     """
 
     def __init__(self, pinned: Pinned) -> None:
@@ -94,6 +98,21 @@ class LedgerSnapshot:
         return self._pinned.history
 
     @property
+    def base(self) -> int:
+        """The height whose state this ledger began with; 0 if it began at the genesis."""
+        return self._pinned.base.height
+
+    @property
+    def reads(self) -> DatabaseSnapshot:
+        """The rows themselves, for what copies or exports them."""
+        return self._reads
+
+    def require_block(self, height: int) -> None:
+        """Raises LedgerError ledger.history_unavailable if the block lies before what this ledger holds."""
+        if not self._pinned.base.holds(height):
+            raise _unavailable(height, self.base)
+
+    @property
     def tip_view(self) -> FlatView:
         """The state at the tip, as a view that a block can be built on."""
         return self._pinned.flat
@@ -126,21 +145,26 @@ class LedgerSnapshot:
         return proof.nodes, tuple(slot.nodes for slot in proof.storage)
 
     def block(self, height: int) -> BlockRecord | None:
+        self._require_record(height)
         return blocks.load_block(self._reads, height)
 
     def height_of(self, block_hash: bytes) -> int | None:
         return blocks.height_of(self._reads, block_hash)
 
     def transactions(self, height: int) -> tuple[bytes, ...]:
+        self.require_block(height)
         return blocks.load_transactions(self._reads, height)
 
     def transaction(self, height: int, index: int) -> bytes | None:
+        self.require_block(height)
         return blocks.load_transaction(self._reads, height, index)
 
     def receipts(self, height: int) -> tuple[StoredReceipt, ...]:
+        self.require_block(height)
         return blocks.load_receipts(self._reads, height)
 
     def receipt(self, height: int, index: int) -> StoredReceipt | None:
+        self.require_block(height)
         return blocks.load_receipt(self._reads, height, index)
 
     def locate(self, transaction_hash: bytes) -> tuple[int, int] | None:
@@ -158,26 +182,31 @@ class LedgerSnapshot:
     def logs(
         self, query: LogQuery, *, after: Position | None = None, limit: int = 10_000, max_rows: int = 200_000
     ) -> LogPage:
+        self._require_logs(query)
         return logs.query_logs(self._reads, query, after=after, limit=limit, max_rows=max_rows)
 
     def each_log(
         self, query: LogQuery, *, max_rows: int = 200_000, on_rows: Callable[[], None] | None = None
     ) -> Iterator[StoredLog]:
         """Logs that match, each read when it is asked for. `on_rows`: see `node.state.logs`."""
+        self._require_logs(query)
         return logs.each_log(self._reads, query, max_rows=max_rows, on_rows=on_rows)
 
     def header(self, height: int) -> bytes | None:
         """The encoded header, if it is known."""
+        self._require_record(height)
         return blocks.load_header(self._reads, height)
 
     def commit(self, height: int) -> bytes | None:
         """The encoded commit for `height`: the one the next block carries, or for the tip the one that was
         seen.
         """
+        self._require_record(height)
         return blocks.load_commit(self._reads, height)
 
     def validators(self, height: int) -> tuple[StoredValidator, ...]:
         """Those who sign `height`, which may be up to two above the tip's."""
+        self._require_record(height)
         return blocks.load_validators(self._reads, height)
 
     def _held_root(self, height: int) -> bytes:
@@ -191,8 +220,25 @@ class LedgerSnapshot:
             )
         return record.state_root
 
+    def _require_record(self, height: int) -> None:
+        if height < self.base:
+            raise _unavailable(height, self.base)
+
+    def _require_logs(self, query: LogQuery) -> None:
+        if query.from_height <= query.to_height:
+            self.require_block(query.from_height)
+
     def _record(self, height: int) -> BlockRecord:
         record = self.block(height) if height >= 0 else None
         if record is None:
             raise LedgerError("ledger.unknown_height", "there is no such block", height, self.tip.height)
         return record
+
+
+def _unavailable(height: int, base: int) -> LedgerError:
+    return LedgerError(
+        "ledger.history_unavailable",
+        "this node began at a later block and does not hold this one; ask a node that began at the genesis",
+        height,
+        base + 1,
+    )
