@@ -41,7 +41,9 @@ ZERO_TIME_NS: Final = -62_135_596_800 * 1_000_000_000
 """Go's zero time, 0001-01-01T00:00:00Z: the time of an absent vote."""
 MAX_VALIDATORS: Final = 10_000
 
-_PRECOMMIT: Final = 2
+PREVOTE: Final = 1
+PRECOMMIT: Final = 2
+"""Kinds of votes; a commit is made of precommits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,16 @@ EMPTY_COMMIT: Final = Commit(0, 0, NIL_BLOCK_ID, ())
 
 
 def precommit_sign_bytes(chain_name: str, height: int, round: int, block_id: BlockId, time_ns: int) -> bytes:
-    """What a validator signs: CanonicalVote, length-prefixed; without a block id for a vote for nil."""
+    """What a validator signs that takes part in a commit."""
+    return vote_sign_bytes(PRECOMMIT, chain_name, height, round, block_id, time_ns)
+
+
+def vote_sign_bytes(
+    kind: int, chain_name: str, height: int, round: int, block_id: BlockId, time_ns: int
+) -> bytes:
+    """CanonicalVote, length-prefixed; without a block id for a vote for nil."""
     vote = (
-        proto_integer(1, _PRECOMMIT)
+        proto_integer(1, kind)
         + proto_sfixed64(2, height)
         + proto_sfixed64(3, round)
         + (b"" if block_id.is_nil else proto_message(4, encode_block_id(block_id)))
