@@ -3,9 +3,10 @@
 `check_ledger` goes these steps:
 
 1. The genesis in it is the one expected.
-2. Every block is executed again, from the genesis on, in a ledger of its own in a temporary directory; each
-   gives the recorded state root, results and gas. States that this directory has given up are given up there
-   too.
+2. Every block is executed again, from the genesis on, or from the snapshot that the ledger began with, in a
+   ledger of its own in a temporary directory; each gives the recorded state root, results and gas. States
+   that this directory has given up are given up there too. Where that snapshot is not at hand any more,
+   blocks are not executed and rows not compared (`node.ledger.check_base`); the report says so.
 3. Every row of every table is, byte for byte, the row that the re-execution left: state, trie, receipts,
    logs, indexes, validators, the tip. No row is missing, none is there beside, but for garbage of pruning,
    which is counted.
@@ -36,11 +37,13 @@ from node.chain.genesis import Genesis, decode_genesis
 from node.chain.header import NIL_BLOCK_ID, BlockId, Header, consensus_hash, decode_header, header_hash
 from node.chain.validators import Validator, validators_hash
 from node.ledger.blocks import DecidedBlock
+from node.ledger.check_base import begin_replay, check_contents
 from node.ledger.comparison import compare_rows
 from node.ledger.ledger import Ledger
 from node.state import blocks as stored
 from node.state import trie
 from node.state.account import encode_account, encode_storage
+from node.state.base import load_base
 from node.state.database import Database
 from node.state.history import load_history
 from node.state.pruning import Recorded
@@ -72,7 +75,8 @@ class Finding:
 class Report:
     """What was checked and found. `headers` counts headers, `commits` commits that were verified, `garbage`
     rows of old states that are no fault and not needed either: pruning has not come to them, or held them for
-    a snapshot to be on the safe side.
+    a snapshot to be on the safe side. `base` is the height whose state the ledger began with, `unverified`
+    says what could not be checked.
     """
 
     height: int = 0
@@ -81,6 +85,8 @@ class Report:
     headers: int = 0
     commits: int = 0
     garbage: int = 0
+    base: int = 0
+    unverified: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -95,10 +101,15 @@ class Report:
 
 
 def check_ledger(
-    path: Path | str, genesis: Genesis | None = None, progress: Progress | None = None
+    path: Path | str,
+    genesis: Genesis | None = None,
+    progress: Progress | None = None,
+    *,
+    snapshots: Path | None = None,
 ) -> Report:
     """See the module. Without `genesis` the directory's own is taken for the right one.
 
+    `snapshots`: where the node's snapshots lie; beside the ledger without it.
     Raises LedgerError state.* (missing, locked, corrupt, unreadable), ledger.no_genesis.
     """
     report = Report()
@@ -120,25 +131,43 @@ def check_ledger(
             report.add("check.genesis", "the genesis is another one", None, own.hash, genesis.hash)
             return report
         with tempfile.TemporaryDirectory(prefix="shelian-check-") as scratch:
-            _replay(reads, tip.height, own, Path(scratch) / "replay", report, progress)
-            with Database.open(Path(scratch) / "replay") as replay, replay.snapshot() as expected:
-                _compare_rows(reads, expected, report)
-                _check_headers(reads, expected, tip, own, report)
+            replayed = Path(scratch) / "replay"
+            base = load_base(reads)
+            report.base = base.height
+            shelf = Path(path).parent / "snapshots" if snapshots is None else snapshots
+            reason = begin_replay(replayed, own, base, shelf)
+            if reason is None:
+                _replay(reads, base.height, tip.height, replayed, report, progress)
+                with Database.open(replayed) as replay, replay.snapshot() as expected:
+                    _compare_rows(reads, expected, report)
+                    _check_headers(reads, expected, tip, own, report)
+            else:
+                for said in check_contents(reads, base.height + 1, tip.height):
+                    report.add(*said)
+                _check_headers(reads, reads, tip, own, report)
+            report.unverified += _unverified(reads, base.height, tip.height, reason)
         _compare_state(reads, tip.app_hash, report)
     return report
 
 
+def _unverified(reads: DatabaseSnapshot, base: int, tip: int, reason: str | None) -> list[str]:
+    """What cannot be checked in a ledger that began at a snapshot."""
+    if base == 0:
+        return []
+    said = [f"blocks 1 to {base} are not here; the state after them was taken over from a snapshot"]
+    if stored.load_header(reads, base + 1) is None:
+        said.append(f"the state at height {base}: no header here states it yet")
+    if reason is not None:
+        said.append(f"blocks {base + 1} to {tip} were not executed again, rows not compared: {reason}")
+    return said
+
+
 def _replay(
-    reads: DatabaseSnapshot,
-    height: int,
-    genesis: Genesis,
-    path: Path,
-    report: Report,
-    progress: Progress | None,
+    reads: DatabaseSnapshot, base: int, height: int, path: Path, report: Report, progress: Progress | None
 ) -> None:
-    """Step 2."""
-    with Ledger.create(path, genesis, retention=Recorded(load_history(reads))) as ledger:
-        for number in range(1, height + 1):
+    """Step 2, in the ledger at `path`, which holds the state at `base`."""
+    with Ledger.open(path, retention=Recorded(load_history(reads))) as ledger:
+        for number in range(base + 1, height + 1):
             record = stored.load_block(reads, number)
             if record is None:
                 report.add("check.block_missing", "a block is missing", number)
@@ -163,7 +192,7 @@ def _replay(
             while ledger.prune():
                 pass
             if progress is not None:
-                progress(number, height)
+                progress(number - base, height - base)
 
 
 def _compare_rows(reads: DatabaseSnapshot, expected: DatabaseSnapshot, report: Report) -> None:
@@ -220,8 +249,12 @@ def _check_headers(
     last = max((height for height, _ in reads.scan(HEADERS)), default=0)
     if last > tip.height:
         report.add("check.stray_row", "a header above the tip", last, last, tip.height)
+    base = load_base(reads).height
+    first = stored.load_header(reads, base) if base else None
+    if first is not None:
+        _check_base_header(reads, first, base, report)
     parent: Header | None = None
-    for height in range(1, min(last, tip.height) + 1):
+    for height in range(base + 1, min(last, tip.height) + 1):
         raw = stored.load_header(reads, height)
         if raw is None:
             report.add("check.header_missing", "a header is missing below others", height)
@@ -239,8 +272,20 @@ def _check_headers(
         parent = header
     _check_seen_commit(reads, expected, tip, parent if last >= tip.height else None, genesis, report)
     for height, _ in reads.scan(COMMITS):
-        if not 1 <= height < max(tip.height, 1):
+        if not max(base, 1) <= height < max(tip.height, 1):
             report.add("check.stray_row", "a commit of no block below the tip", height)
+
+
+def _check_base_header(reads: DatabaseSnapshot, raw: bytes, base: int, report: Report) -> None:
+    """The header of the block that the ledger began with, which nothing else vouches for but its hash."""
+    record = stored.load_block(reads, base)
+    try:
+        header = decode_header(raw)
+    except DecodeError as error:
+        report.add("check.header", error.message, base, error.got, error.expected)
+        return
+    if record is None or header_hash(header) != record.hash:
+        report.add("check.header.hash", "the header says something else", base, header_hash(header))
 
 
 def _check_header(
