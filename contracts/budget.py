@@ -111,7 +111,7 @@ def _ids() -> Iterator[bytes]:
 def measure() -> list[Entry]:
     """Every function in its typical cases, in the order of the contracts' addresses and of the lives."""
     run = _Run(district())
-    for part in (_documents, _cases, _points, _identities, _votes, _tables):
+    for part in (_documents, _cases, _points, _identities, _votes, _tables, _network):
         part(run)
     order = {contract.name: index for index, contract in enumerate(SYSTEM_CONTRACTS)}
     return sorted(run.entries, key=lambda entry: order[entry.contract])
@@ -269,6 +269,8 @@ def _identities(run: _Run) -> None:
     run(pair[0], r.withdraw_request(keccak256(withdrawn.data)))
     for person, note in zip(pair, notes, strict=True):
         run(person, consortium.rotate_encryption_key(sha256(lost.public_key)), note)
+    for person, note in zip(pair, notes, strict=True):
+        run(person, consortium.rotate_certificate(sha256(lost.public_key)), note)
 
 
 def _votes(run: _Run) -> None:
@@ -280,6 +282,15 @@ def _votes(run: _Run) -> None:
     for organisation in (PROCURATORATE, POLICE, JUSTICE):
         run.sandbox.send(approver(organisation).account, c.vote(proposal, True))
     run(approver(COURT), c.execute(proposal, call.to, call.data), "setDeployer, 7 members")
+
+
+def _network(run: _Run) -> None:
+    c, (key, other) = consortium, islice(_ids(), 2)
+    run(consortium.ADDRESS, c.set_peer(key[:20], COURT, True), "the fifth node")
+    run(consortium.ADDRESS, c.change_validators((key,), (10,), (COURT,)), "the fifth validator")
+    run.sandbox.number += 2
+    run(consortium.ADDRESS, c.rotate_validator_key(key, other), "one of five")
+    run(consortium.ADDRESS, c.suspend_organisation(COURT), "7 members, 5 nodes, 5 validators")
 
 
 def _tables(run: _Run) -> None:

@@ -8,12 +8,15 @@ from contracts.district import (
     DATA_BUREAU,
     NOW,
     PEOPLE,
+    POLICE,
     SERVICE_PARTY,
     SHARING_PARTY,
     STAFF_PARTY,
+    VALIDATING,
     WEBAUTHN,
     district_spec,
     handler,
+    node_of,
     registrar,
 )
 from contracts.genesis import FIRST_RULES
@@ -110,10 +113,35 @@ def test_validators_read_back_and_follow_a_change(sandbox: Sandbox) -> None:
     assert table() == genesis
     version = sandbox.overlay.storage(address, node_rules.VALIDATORS_VERSION_SLOT)
     first = next(iter(genesis))
-    sandbox.send(SYSTEM, consortium.change_validators((first,), (0,)))
+    sandbox.send(SYSTEM, consortium.change_validators((first,), (0,), (COURT,)))
     assert table() == {key: power for key, power in genesis.items() if key != first}
     assert sandbox.overlay.storage(address, node_rules.VALIDATORS_VERSION_SLOT) == version + 1
     assert sandbox.overlay.storage(address, node_rules.validator_power_slot(first)) == 0
+
+
+def test_a_validators_organisation_reads_back(sandbox: Sandbox) -> None:
+    for item in district_spec().validators:
+        slot = node_rules.validator_organisation_slot(item.public_key)
+        assert sandbox.overlay.storage(consortium.ADDRESS, slot) == item.organisation
+
+
+def test_one_slot_tells_whose_node_may_connect(sandbox: Sandbox) -> None:
+    def admitted(node_id: bytes) -> int:
+        return sandbox.overlay.storage(consortium.ADDRESS, node_rules.peer_slot(node_id))
+
+    assert {organisation: admitted(node_of(organisation)) for organisation in VALIDATING} == {
+        organisation: organisation for organisation in VALIDATING
+    }
+    newcomer = bytes(range(20))
+    assert admitted(newcomer) == 0
+    sandbox.send(SYSTEM, consortium.set_peer(newcomer, POLICE, True))
+    assert admitted(newcomer) == POLICE
+    sandbox.send(SYSTEM, consortium.suspend_organisation(POLICE))
+    assert (admitted(newcomer), admitted(node_of(POLICE)), admitted(node_of(COURT))) == (0, 0, COURT)
+    sandbox.send(SYSTEM, consortium.resume_organisation(POLICE))
+    assert (admitted(newcomer), admitted(node_of(POLICE))) == (POLICE, POLICE)
+    sandbox.send(SYSTEM, consortium.set_peer(newcomer, POLICE, False))
+    assert admitted(newcomer) == 0
 
 
 def test_kinds_and_domains_have_the_nodes_numbers() -> None:

@@ -15,12 +15,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toolchain")]
 
 PROBE = """// SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
-import {Consortium} from "./consortium/Consortium.sol";
+import {AdmissionStorage} from "./consortium/AdmissionStorage.sol";
 import {IConsortium} from "./consortium/IConsortium.sol";
 import {IdentityRegistry} from "./identity/IdentityRegistry.sol";
 contract Probe {
-    Consortium.Admission internal admission;
-    Consortium.Party internal party;
+    AdmissionStorage.Admission internal admission;
+    AdmissionStorage.Party internal party;
     IConsortium.Rules internal rules;
     IdentityRegistry.Credential internal credential;
 }
@@ -85,6 +85,8 @@ def test_the_admission_tables_lie_where_the_node_reads_them(layout: dict[str, An
         ("validatorsVersion", 5),
         ("validatorKeys", 6),
         ("powers", 7),
+        ("validatorOrganisations", 8),
+        ("peers", 9),
     ]
     assert members(layout, "party") == [
         ("rpIdHash", 0, 0, "bytes32"),
@@ -114,7 +116,7 @@ def test_the_admission_tables_lie_where_the_node_reads_them(layout: dict[str, An
     ("source", "constant", "namespace"),
     [
         ("src/identity/IdentityRegistry.sol", "CREDENTIALS", "shelian.identity.credentials"),
-        ("src/consortium/Consortium.sol", "ADMISSION", "shelian.consortium.admission"),
+        ("src/consortium/AdmissionStorage.sol", "ADMISSION", "shelian.consortium.admission"),
     ],
 )
 def test_the_bases_are_the_hashes_of_their_names(source: str, constant: str, namespace: str) -> None:

@@ -18,6 +18,7 @@ VOTED = {
     "addRules",
     "changeValidators",
     "installRegistrar",
+    "removeRegistrar",
     "setParameters",
 }
 """Run once in years; `execute` shows what a vote costs."""

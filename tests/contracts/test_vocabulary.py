@@ -46,7 +46,7 @@ def constants(source: str) -> dict[str, int]:
         ("correction/CorrectionDocuments.sol", DeliveryState, {}),
         ("sharing/SharingOrders.sol", OrderState, {}),
         ("sharing/LoveBank.sol", EntryKind, {}),
-        ("consortium/Consortium.sol", Topic, {}),
+        ("consortium/Voting.sol", Topic, {}),
     ],
 )
 def test_states_have_the_same_numbers(source: str, enum: type[IntEnum], renamed: dict[str, str]) -> None:

@@ -109,7 +109,6 @@ abstract contract Validators is Members {
         if (key == 0 || power > MAXIMUM_POWER) revert ValidatorInvalid(key, power);
         if (old == 0) {
             if (power == 0) revert ValidatorUnknown(key);
-            _requireActive(owner);
             admission.validatorKeys.push(key);
             admission.validatorOrganisations[key] = owner;
         } else {
@@ -123,6 +122,7 @@ abstract contract Validators is Members {
                 delete admission.validatorOrganisations[key];
             }
         }
+        if (power > old) _requireActive(owner);
         admission.powers[key] = power;
     }
 

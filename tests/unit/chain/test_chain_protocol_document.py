@@ -42,9 +42,11 @@ from node.chain.rules import (
     encode_relying_party,
     encode_rules,
     origin_slot,
+    peer_slot,
     relying_party_slots,
     rules_slots,
     validator_key_slot,
+    validator_organisation_slot,
     validator_power_slot,
 )
 from node.chain.signing import SigningContext, client_data_prefix, imi_sender, verify
@@ -151,6 +153,8 @@ def examples() -> dict[str, dict[str, str]]:
             "rules_slot_1": f"{rules_slots(1)[0]:064x}",
             "validator_key_slot_0": f"{validator_key_slot(0):064x}",
             "validator_power_slot": f"{validator_power_slot(public_key):064x}",
+            "validator_organisation_slot": f"{validator_organisation_slot(public_key):064x}",
+            "peer_slot": f"{peer_slot(sender):064x}",
         },
         "words": {
             **{f"credential_{i}": word for i, word in enumerate(words(encode_credential(credential)))},

@@ -12,6 +12,7 @@ from node.chain.rules import (
     ADMISSION_BASE,
     CREDENTIALS_BASE,
     FIRST_RULES,
+    PEERS_SLOT,
     SCHEME_SLOTS,
     VALIDATOR_COUNT_SLOT,
     VALIDATORS_VERSION_SLOT,
@@ -28,11 +29,13 @@ from node.chain.rules import (
     encode_rules,
     is_localhost_origin,
     origin_slot,
+    peer_slot,
     relying_party_slots,
     rules_are_sound,
     rules_at,
     rules_slots,
     validator_key_slot,
+    validator_organisation_slot,
     validator_power_slot,
 )
 from node.chain.signing import SCHEMES, SECP256K1
@@ -74,6 +77,9 @@ def test_slots_are_solidity_s() -> None:
     array = int.from_bytes(keccak(encode(["uint256"], [consortium + 6])), "big")
     assert [validator_key_slot(index) for index in range(3)] == [array, array + 1, array + 2]
     assert validator_power_slot(PARTY) == mapping("bytes32", PARTY, consortium + 7)
+    assert validator_organisation_slot(PARTY) == mapping("bytes32", PARTY, consortium + 8)
+    assert consortium + 9 == PEERS_SLOT
+    assert peer_slot(ADDRESS) == mapping("bytes20", ADDRESS, consortium + 9)
 
 
 def solidity_word(*values: tuple[str, object]) -> int:
