@@ -38,6 +38,7 @@ def record_of(ledger: LedgerSnapshot, height: int) -> BlockRecord:
 
 
 def header_of(ledger: LedgerSnapshot, roots: RootCache, height: int) -> Json:
+    ledger.require_block(height)
     record = record_of(ledger, height)
     parent_hash = bytes(32) if height == 0 else record_of(ledger, height - 1).hash
     return header_json(record, parent_hash, roots.of(ledger, height))

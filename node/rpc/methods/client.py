@@ -70,10 +70,11 @@ def fee_history(request: Request, count: int, newest: BlockSelector, percentiles
         raise limited("rpc.fee_history", "too many blocks", count, _FEE_HISTORY_BLOCKS)
     ledger = request.ledger
     last = request.require_height(newest)
-    count = min(count, last + 1)
-    records = [record_of(ledger, height) for height in range(last - count + 1, last + 1)]
+    first = max(last - count + 1, min(ledger.base, last))
+    count = last - first + 1
+    records = [record_of(ledger, height) for height in range(first, last + 1)]
     answer: Json = {
-        "oldestBlock": hex(last - count + 1),
+        "oldestBlock": hex(first),
         "baseFeePerGas": ["0x0"] * (count + 1),
         "gasUsedRatio": [record.gas_used / record.gas_limit for record in records],
         "baseFeePerBlobGas": [_BLOB_BASE_FEE] * (count + 1),

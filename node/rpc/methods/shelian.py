@@ -59,6 +59,7 @@ def status(request: Request) -> Json:
             "oldest": hex(ledger.history.oldest),
             "snapshots": [hex(height) for height in ledger.history.snapshots],
         },
+        "firstBlock": hex(ledger.base + 1 if ledger.base else 0),
     }
 
 
@@ -69,7 +70,7 @@ def header(request: Request, block: BlockSelector) -> Json | None:
         return None
     encoded_header, encoded_commit = request.ledger.header(height), request.ledger.commit(height)
     if encoded_header is None:
-        return None
+        raise _missing(request.ledger, height)
     record = request.ledger.block(height)
     return {
         "height": hex(height),
@@ -144,13 +145,22 @@ def _idle_seconds(request: Request) -> float:
 def _signed_header(ledger: LedgerSnapshot, height: int) -> Json:
     encoded, commit = ledger.header(height), ledger.commit(height)
     if encoded is None or commit is None:
-        raise _not_held(height)
+        raise _missing(ledger, height)
     return {"height": hex(height), "encoded": data(encoded), "commit": data(commit)}
 
 
-def _not_held(height: int) -> RpcError:
+def _missing(ledger: LedgerSnapshot, height: int) -> RpcError:
+    """Why there is no header or commit of a height not above the tip: not yet, or not any more."""
+    if ledger.block(height) is None:
+        return rpc_error(
+            REFUSED, "rpc.block_not_held", "this node does not hold the header or commit", height, None
+        )
     return rpc_error(
-        REFUSED, "rpc.block_not_held", "this node does not hold the header or commit", height, None
+        REFUSED,
+        "ledger.header_missing",
+        "the block is final; its signed header has not come from the engine yet and comes in a moment",
+        height,
+        "ask again in a second",
     )
 
 
