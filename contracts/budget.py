@@ -290,7 +290,7 @@ def _network(run: _Run) -> None:
     run(consortium.ADDRESS, c.change_validators((key,), (10,), (COURT,)), "the fifth validator")
     run.sandbox.number += 2
     run(consortium.ADDRESS, c.rotate_validator_key(key, other), "one of five")
-    run(consortium.ADDRESS, c.suspend_organisation(COURT), "7 members, 5 nodes, 5 validators")
+    run(consortium.ADDRESS, c.suspend_organisation(POLICE), "7 members, 5 nodes, 5 validators")
 
 
 def _tables(run: _Run) -> None:

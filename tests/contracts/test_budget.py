@@ -9,14 +9,12 @@ from contracts.system import SYSTEM_CONTRACTS
 
 VOTED = {
     "addOrganisation",
-    "suspendOrganisation",
     "resumeOrganisation",
     "setRelyingParty",
     "setOrigin",
     "setCallable",
     "setDeployer",
     "addRules",
-    "changeValidators",
     "installRegistrar",
     "removeRegistrar",
     "setParameters",
