@@ -24,7 +24,7 @@ from nacl.signing import SigningKey
 from bench.cast import VALIDATOR, bench_genesis
 from bench.stage_clock import StageClock
 from network.embedded import EmbeddedEngine, ValidatorKey
-from network.runner import Node, NodeConfig, run_node
+from network.runner import EmbeddedConfig, Node, NodeConfig, run_node
 from node.chain.genesis import Genesis, decode_genesis, encode_genesis
 from node.ledger import Ledger
 from node.ledger.retention import ARCHIVE, Retention
@@ -46,7 +46,11 @@ def main() -> None:
     signing_key = SigningKey(VALIDATOR.secret)
     key = ValidatorKey(VALIDATOR.public_key, lambda message: signing_key.sign(message).signature)
     config = NodeConfig(
-        options.directory / "ledger", key, RpcConfig(port=0), genesis, retention=options.history
+        options.directory / "ledger",
+        EmbeddedConfig(key),
+        RpcConfig(port=0),
+        genesis,
+        retention=options.history,
     )
 
     opening = time.perf_counter()

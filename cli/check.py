@@ -28,7 +28,10 @@ def check(
     with Progress(*columns, console=console, disable=as_json, transient=True) as progress:
         task = progress.add_task("blocks", total=None)
         report = check_ledger(
-            layout.ledger, genesis, lambda done, total: progress.update(task, completed=done, total=total)
+            layout.ledger,
+            genesis,
+            lambda done, total: progress.update(task, completed=done, total=total),
+            headers_come_later=layout.comet.is_dir(),
         )
     seconds = time.monotonic() - started
     lines = [
@@ -36,6 +39,11 @@ def check(
         f"{report.transactions} transactions, {report.rows} rows, {report.headers} headers, "
         f"{report.commits} commits, {report.garbage} rows of garbage, {seconds:.1f} s"
     ]
+    if report.headers_to_come:
+        lines.append(
+            f"  最新 {report.headers_to_come} 个区块的签名待补 headers of the newest blocks, "
+            "to be fetched when the node runs"
+        )
     lines += [
         f"  {finding.code} at height {finding.height}: {finding.message}; "
         f"got {finding.got}, expected {finding.expected}"

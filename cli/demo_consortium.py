@@ -52,6 +52,10 @@ class Layout:
         return self.node / "ledger"
 
     @property
+    def comet(self) -> Path:
+        return self.node / "comet"
+
+    @property
     def validator_key(self) -> Path:
         return self.node / VALIDATOR_KEY
 

@@ -14,7 +14,7 @@ from cli.system import DEFAULT_PORT_BASE, OFFSETS, SystemFault
 from identity.keys import KeyPair
 from identity.keystore import load_key
 from network.embedded import Pace, ValidatorKey
-from network.runner import NodeConfig, run_node
+from network.runner import CometConfig, EmbeddedConfig, NodeConfig, run_node
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
 from node.ledger.retention import Retention
@@ -33,7 +33,9 @@ def node(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="JSON-RPC, HTTP and WebSocket")] = DEFAULT_PORT_BASE
     + OFFSETS["node"],
-    heartbeat: Annotated[float, typer.Option(help="seconds without a block, at most")] = 60.0,
+    heartbeat: Annotated[
+        float, typer.Option(help="seconds without a block, at most; a consortium's are in its settings.json")
+    ] = 60.0,
     history: Annotated[
         str,
         typer.Option(help="旧状态 old states to keep: archive (all), recent:N, snapshot:EVERY[:KEEP]"),
@@ -53,19 +55,16 @@ def node(
         bool, typer.Option("--json", "--log-json", help="structured logs, one JSON object a line")
     ] = False,
 ) -> None:
-    """Run one node with the embedded engine: ledger, blocks, JSON-RPC."""
+    """Run one node: ledger, blocks, JSON-RPC. With CometBFT if DATA/node/comet is there, else alone."""
     if context.invoked_subcommand is not None:
         _require_no_options(context)
         return
     configure_logs(as_json=log_json)
     layout = Layout(data.resolve())
     genesis = load_genesis(layout)
-    key = load_key(
-        layout.validator_key, passphrase_for(genesis.purpose, passphrase_file), chain_purpose=genesis.purpose
-    )
     config = NodeConfig(
         directory=layout.ledger,
-        key=validator_key(key),
+        engine=_engine(layout, genesis, passphrase_file, heartbeat),
         rpc=RpcConfig(
             host=host,
             port=port,
@@ -75,10 +74,20 @@ def node(
             allowed_origins=frozenset(allowed_origin or ()),
         ),
         genesis=genesis,
-        pace=Pace(heartbeat_s=heartbeat),
         retention=Retention.parse(history),
     )
     run_node(config)
+
+
+def _engine(
+    layout: Layout, genesis: Genesis, passphrase_file: Path | None, heartbeat: float
+) -> EmbeddedConfig | CometConfig:
+    """A directory of CometBFT makes the node one of a consortium."""
+    if layout.comet.is_dir():
+        return CometConfig(layout.comet)
+    passphrase = passphrase_for(genesis.purpose, passphrase_file)
+    key = load_key(layout.validator_key, passphrase, chain_purpose=genesis.purpose)
+    return EmbeddedConfig(validator_key(key), Pace(heartbeat_s=heartbeat))
 
 
 def _require_no_options(context: typer.Context) -> None:

@@ -13,8 +13,10 @@ Invariants every engine keeps:
 
 1. A transaction is acknowledged (its receipt can be seen) only after the block that holds it was synced to
    disk.
-2. When ``app_hash`` or ``last_results_hash`` changed at height h, height h+1 follows without waiting for a
-   transaction, so that a proof of h is never more than a moment away (the *proof block*).
+2. When ``app_hash`` changed at height h, height h+1 follows without waiting for a transaction, so that a
+   proof of h is never more than a moment away (the *proof block*). Whatever uses up a nonce changes it. (The
+   embedded engine makes one also where only ``last_results_hash`` changed: transactions that did nothing at
+   all.)
 3. While nothing happens a block still comes at least every heartbeat, so block time does not go stale.
 """
 
@@ -22,6 +24,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """What a validator was proved to have done against the rules of consensus.
+
+    Attributes:
+        kind: ``duplicate_vote`` or ``light_client_attack``.
+        validator: the validator's address, 20 bytes.
+        height: of the misdeed.
+        time_ns: of the block of that height, nanoseconds since the epoch.
+        decided_height: of the block that holds the proof.
+    """
+
+    kind: str
+    validator: bytes
+    height: int
+    time_ns: int
+    decided_height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +55,11 @@ class EngineStatus:
         height: of the last committed block.
         last_block_ns: header time of that block, nanoseconds since the epoch.
         failure: why it stopped, or ``None``.
+        target_height: the best height known of the network; 0 if none is known.
+        peers: other nodes it is connected to.
+        catching_up: it fetches blocks that others have decided; it does not vote.
+        alarm: something is wrong that does not stop it, but that somebody must look at; or ``None``.
+        misbehaviour: proved since the node was started, newest last, at most a hundred.
     """
 
     name: str
@@ -41,6 +67,11 @@ class EngineStatus:
     height: int
     last_block_ns: int
     failure: str | None
+    target_height: int = 0
+    peers: int = 0
+    catching_up: bool = False
+    alarm: str | None = None
+    misbehaviour: tuple[Misbehaviour, ...] = ()
 
 
 class Engine(Protocol):

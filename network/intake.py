@@ -2,11 +2,11 @@
 
 Flow::
 
-    submit (event loop) -> waiting -> [intake thread: verify in parallel -> check -> pool] -> answers
+    submit (any event loop) -> waiting -> [intake thread: verify in parallel -> check -> pool] -> answers
 
-Whatever arrives while the thread is busy is taken together, in order of arrival: one hop between threads then
-serves many, and their signatures are verified in parallel. A batch enters the pool in its order, and lets
-others in between its parts.
+What JSON-RPC takes and what comes from other nodes goes the same way. Whatever arrives while the thread is
+busy is taken together, in order of arrival: one hop between threads then serves many, and their signatures
+are verified in parallel. A batch enters the pool in its order, and lets others in between its parts.
 """
 
 from __future__ import annotations

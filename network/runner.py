@@ -1,8 +1,8 @@
 """Composition root of a node: one ledger, one pool, one engine, one JSON-RPC server.
 
 Start: open the ledger (its directory is locked from then on) -> server listens -> engine thread.
-Stop: the server takes no more calls -> the engine finishes its block -> the ledger is closed.
-Nothing acknowledged can be lost on the way: what is acknowledged is on disk already.
+Stop: the server takes no more calls -> the engine finishes its block -> intake and pruning end -> the ledger
+is closed. Nothing acknowledged can be lost on the way: what is acknowledged is on disk already.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import structlog
 import uvloop
 
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
-from network.engine import EngineStatus
+from network.engine import Engine, EngineStatus
 from network.intake import Intake, Outcome
 from network.pruning import Pruning
 from node.chain.errors import LedgerError, ShelianError
@@ -51,24 +51,46 @@ _log = structlog.get_logger("network.runner")
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddedConfig:
+    """One machine, one validator.
+
+    Attributes:
+        key: the machine's consensus key.
+        pace: when blocks come.
+    """
+
+    key: ValidatorKey
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class CometConfig:
+    """A consortium's node: CometBFT as a child process.
+
+    Attributes:
+        home: its directory, made by `network.comet.home.make_home`; keys and settings lie in it.
+    """
+
+    home: Path
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """What one node runs with.
 
     Attributes:
         directory: of the ledger.
-        key: the machine's consensus key.
+        engine: what makes the blocks.
         rpc: where and for whom JSON-RPC listens.
         genesis: when given, the directory must be of that chain.
-        pace: when blocks come.
         pool: how much may wait for a block.
         retention: which old states stay.
     """
 
     directory: Path
-    key: ValidatorKey
+    engine: EmbeddedConfig | CometConfig
     rpc: RpcConfig = field(default_factory=RpcConfig)
     genesis: Genesis | None = None
-    pace: Pace = field(default_factory=Pace)
     pool: PoolLimits = field(default_factory=PoolLimits)
     retention: Retention = ARCHIVE
 
@@ -79,16 +101,40 @@ class Node:
     def __init__(self, config: NodeConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
         self._ledger = Ledger.open(config.directory, config.genesis, retention=config.retention)
-        self._pool = TransactionPool(self._ledger, config.pool)
-        self._engine = EmbeddedEngine(self._ledger, self._pool, config.key, clock_ns, config.pace)
-        self._intake = Intake(self._ledger, self._pool, clock_ns, self._added)
-        self._pruning = Pruning(self._ledger)
         self._pending_listeners: list[Callable[[bytes], None]] = []
         try:
+            self._drive(config)
+            self._pruning = Pruning(self._ledger)
             self._server = RpcServer(self, config.rpc)
         except BaseException:
             self._ledger.close()
             raise
+
+    def _drive(self, config: NodeConfig) -> None:
+        """Pool, intake and engine."""
+        if isinstance(config.engine, EmbeddedConfig):
+            self._pool = TransactionPool(self._ledger, config.pool)
+            self._intake = Intake(self._ledger, self._pool, self._clock_ns, self._added)
+            key, pace = config.engine.key, config.engine.pace
+            self._engine: Engine = EmbeddedEngine(self._ledger, self._pool, key, self._clock_ns, pace)
+            return
+        # Imported where it is wanted: a node with the embedded engine needs nothing of it.
+        from network.comet.engine import CometEngine
+        from network.comet.forwarding import Forwarding
+        from network.comet.home import CometPlace, load_settings
+
+        place, forwarding = CometPlace(config.engine.home), Forwarding()
+        self._pool = TransactionPool(self._ledger, config.pool, forwarding.ready)
+        self._intake = Intake(self._ledger, self._pool, self._clock_ns, self._added)
+        self._engine = CometEngine(
+            place,
+            load_settings(place),
+            self._ledger,
+            self._pool,
+            self._intake.submit,
+            forwarding,
+            self._clock_ns,
+        )
 
     @property
     def url(self) -> str:
@@ -115,8 +161,8 @@ class Node:
 
     async def stop(self) -> None:
         await self._server.stop()
-        await asyncio.to_thread(self._intake.stop)
         await asyncio.to_thread(self._engine.stop)
+        await asyncio.to_thread(self._intake.stop)
         await asyncio.to_thread(self._pruning.stop)
         self._ledger.close()
         _log.info("node stopped")
@@ -180,7 +226,8 @@ class Node:
 
     def status(self) -> NodeStatus:
         engine = self._engine.status()
-        return NodeStatus(engine.name, engine.running, engine.failure, engine.height, peers=0)
+        target = max(engine.target_height, engine.height)
+        return NodeStatus(engine.name, engine.running, engine.failure, target, engine.peers)
 
     def now_ns(self) -> int:
         return self._clock_ns()

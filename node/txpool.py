@@ -1,7 +1,8 @@
 """Transactions that wait for a block.
 
 Flow: `Ledger.check` admits a transaction, `add` keeps it, `ready` offers what can go into the next block,
-`committed` takes out what is in one and looks again at the rest.
+`committed` takes out what is in one and looks again at the rest. Whoever must carry executable transactions
+to others is told by `on_ready` what has become ready.
 
 Rules:
 - one transaction for a sender and nonce: another one is refused as long as the first one is there;
@@ -23,9 +24,10 @@ Threads may share a pool. No clock: the caller says what time it is.
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -76,11 +78,12 @@ class _Sender:
     def ready(self) -> int:
         return self.end - self.nonce
 
-    def extend(self) -> None:
-        """After one was added or `nonce` went on: what follows without a gap is ready too."""
-        self.end = max(self.end, self.nonce)
+    def extend(self) -> range:
+        """After one was added or `nonce` went on: what follows without a gap is ready too; its nonces."""
+        first = self.end = max(self.end, self.nonce)
         while self.end in self.transactions:
             self.end += 1
+        return range(first, self.end)
 
     def cut(self, nonce: int) -> None:
         """After the one at `nonce` was taken away: those behind it wait."""
@@ -90,9 +93,19 @@ class _Sender:
 class TransactionPool:
     """See the module."""
 
-    def __init__(self, ledger: Ledger, limits: PoolLimits = PoolLimits()) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        limits: PoolLimits = PoolLimits(),
+        on_ready: Callable[[Sequence[Admitted]], None] | None = None,
+    ) -> None:
+        """`on_ready` is told what can go into a block from now on and could not before: transactions of one
+        sender, in nonce order. It is called with the lock held, and so in the order in which that comes
+        about; it must return at once and ask nothing of the pool that takes the lock.
+        """
         self._ledger = ledger
         self._limits = limits
+        self._on_ready = on_ready
         self._lock = threading.RLock()
         self._senders: OrderedDict[Address, _Sender] = OrderedDict()
         self._by_hash: dict[bytes, Admitted] = {}
@@ -121,9 +134,6 @@ class TransactionPool:
             self._check_fits(admitted)
             self._senders[admitted.sender] = sender
             sender.transactions[tx.nonce] = admitted
-            self._ready -= sender.ready
-            sender.extend()
-            self._ready += sender.ready
             self._by_hash[tx.hash] = admitted
             self._bytes += len(tx.raw)
             deadline = now_ns + self._limits.max_age_s * _SECOND_NS
@@ -131,6 +141,8 @@ class TransactionPool:
                 deadline = min(deadline, tx.valid_until * _SECOND_NS)
             heapq.heappush(self._deadlines, (deadline, tx.hash))
             self._dropped.pop(tx.hash, None)
+            self._ready -= sender.ready
+            self._extend(sender)
 
     def ready(self, max_gas: int, max_bytes: int) -> Iterator[Admitted]:
         """Candidates for the next block: in turn between senders, in nonce order of each.
@@ -145,6 +157,27 @@ class TransactionPool:
 
     def has_ready(self) -> bool:
         return self._ready > 0
+
+    def is_ready(self, transaction_hash: bytes) -> bool:
+        """Whether a transaction is here and can go into the next block."""
+        admitted = self._by_hash.get(transaction_hash)
+        sender = None if admitted is None else self._senders.get(admitted.sender)
+        return admitted is not None and sender is not None and admitted.transaction.nonce < sender.end
+
+    def all_ready(self) -> list[Admitted]:
+        """Everything that can go into a block, in nonce order of each sender."""
+        with self._lock:
+            return [
+                sender.transactions[nonce]
+                for sender in self._senders.values()
+                for nonce in range(sender.nonce, sender.end)
+            ]
+
+    def next_of_senders(self, limit: int) -> list[Admitted]:
+        """The next transaction of each of the `limit` senders that have waited longest for a block."""
+        with self._lock:
+            ready = (sender for sender in self._senders.values() if sender.ready)
+            return [sender.transactions[sender.nonce] for sender in itertools.islice(ready, limit)]
 
     def pending_nonce(self, address: Address) -> int | None:
         """The nonce after the sender's last ready transaction; None if none is ready."""
@@ -177,20 +210,24 @@ class TransactionPool:
                 if admitted is not None:
                     self._drop(admitted, Refusal("tx.expired", "it waited too long for a block"))
 
-    def committed(self, finalized: FinalizedBlock) -> None:
+    def committed(self, finalized: FinalizedBlock, now_ns: int | None = None) -> None:
         """A block is on disk and is the ledger's tip: take out its transactions, look at those again whose
         admission it may have changed.
+
+        `now_ns` where the block's time lags behind (CometBFT's is that of the votes for the block before, up
+        to a heartbeat ago): what was signed since then may not be dropped for being valid too far ahead.
         """
+        now_ns = finalized.block.time_ns if now_ns is None else max(now_ns, finalized.block.time_ns)
         with self._lock:
             self._advance({receipt.sender for receipt in finalized.receipts})
-            self.expire(finalized.block.time_ns)
+            self.expire(now_ns)
             # Offered and not taken: there may be a reason that only a new check finds.
             again = [*self._offered, *self._touched(finalized)]
             self._offered = []
             self._thin_out_deadlines()
         for start in range(0, len(again), _AT_ONCE):
             with self._lock:
-                self._recheck(again[start : start + _AT_ONCE], finalized.block.time_ns)
+                self._recheck(again[start : start + _AT_ONCE], now_ns)
 
     # All below: with the lock held
 
@@ -294,10 +331,16 @@ class TransactionPool:
                 admitted = sender.transactions.pop(nonce, None)
                 if admitted is not None:
                     self._forget(admitted)
-            sender.extend()
-            self._ready += sender.ready
+            self._extend(sender)
             if not sender.transactions:
                 del self._senders[address]
+
+    def _extend(self, sender: _Sender) -> None:
+        """Count what is ready of a sender, taken out of `_ready` before, and tell what has become so."""
+        new = sender.extend()
+        self._ready += sender.ready
+        if self._on_ready is not None and new:
+            self._on_ready([sender.transactions[nonce] for nonce in new])
 
     def _thin_out_deadlines(self) -> None:
         """Most of what had a deadline has long been in a block; it would be kept until then."""

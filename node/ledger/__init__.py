@@ -9,12 +9,20 @@ need.
     snapshot   read everything at one height                         (any thread)
 
 `prepare`, `process`, `finalize` and `commit` are called by one engine, one after another. Which engine it is
-the ledger does not know; a block's header and commits may come with `commit` or later (`save_header`).
+the ledger does not know; a block's header and commits may come with `commit` or later (`save_headers`).
 """
 
 from node.ledger.admission import Admitted
-from node.ledger.blocks import DecidedBlock, FinalizedBlock, Tip
+from node.ledger.blocks import DecidedBlock, DeliveredHeader, FinalizedBlock, Tip
 from node.ledger.ledger import Ledger
 from node.ledger.snapshot import LedgerSnapshot
 
-__all__ = ["Admitted", "DecidedBlock", "FinalizedBlock", "Ledger", "LedgerSnapshot", "Tip"]
+__all__ = [
+    "Admitted",
+    "DecidedBlock",
+    "DeliveredHeader",
+    "FinalizedBlock",
+    "Ledger",
+    "LedgerSnapshot",
+    "Tip",
+]

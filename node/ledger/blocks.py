@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.chain.commit import Commit
+from node.chain.header import Header
 from node.chain.receipt import Log, TransactionResult
 from node.chain.rules import Rules
 from node.chain.validators import Validator
@@ -50,6 +52,18 @@ class FinalizedBlock:
     validator_updates: tuple[Validator, ...]
     block_rules: Rules
     rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredHeader:
+    """The header of a committed block, from an engine that has it later than the block.
+
+    `commit` is the one seen for this block, `last_commit` the one it carries for the block before.
+    """
+
+    header: Header
+    commit: Commit | None = None
+    last_commit: Commit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@
 4. The flat tables hold what the trie holds, under the tip's state root.
 5. Headers and commits, which come from outside, are checked by what they say: each header is the recorded
    block's, its hashes are those of the block's content and of the block before, each commit is signed by
-   more than two thirds of the validators of its height. A tail without headers is accepted (an engine may
-   deliver them later); a hole is not.
+   more than two thirds of the validators of its height. A tail without headers is counted, and accepted
+   where the engine delivers them later than the blocks; a hole is not.
 
 What is found is reported, not raised; LedgerError is raised only when the directory cannot be opened or read
 at all.
@@ -75,7 +75,8 @@ class Finding:
 class Report:
     """What was checked and found. `headers` counts headers, `commits` commits that were verified, `garbage`
     rows of old states that are no fault and not needed either: pruning has not come to them, or held them for
-    a snapshot to be on the safe side. `base` is the height whose state the ledger began with, `unverified`
+    a snapshot to be on the safe side. `headers_to_come` counts the newest blocks whose headers are not there
+    yet. `base` is the height whose state the ledger began with, `unverified`
     says what could not be checked.
     """
 
@@ -85,6 +86,7 @@ class Report:
     headers: int = 0
     commits: int = 0
     garbage: int = 0
+    headers_to_come: int = 0
     base: int = 0
     unverified: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -105,11 +107,14 @@ def check_ledger(
     genesis: Genesis | None = None,
     progress: Progress | None = None,
     *,
+    headers_come_later: bool = True,
     snapshots: Path | None = None,
 ) -> Report:
     """See the module. Without `genesis` the directory's own is taken for the right one.
 
-    `snapshots`: where the node's snapshots lie; beside the ledger without it.
+    `headers_come_later`: the engine may deliver headers after their blocks (CometBFT; the embedded engine
+    writes both at once). `snapshots`: where the node's snapshots lie; beside the ledger without it.
+
     Raises LedgerError state.* (missing, locked, corrupt, unreadable), ledger.no_genesis.
     """
     report = Report()
@@ -146,6 +151,8 @@ def check_ledger(
                     report.add(*said)
                 _check_headers(reads, reads, tip, own, report)
             report.unverified += _unverified(reads, base.height, tip.height, reason)
+            if report.headers_to_come and not headers_come_later:
+                report.add("check.header_missing", "the newest headers are missing", tip.height)
         _compare_state(reads, tip.app_hash, report)
     return report
 
@@ -250,6 +257,7 @@ def _check_headers(
     if last > tip.height:
         report.add("check.stray_row", "a header above the tip", last, last, tip.height)
     base = load_base(reads).height
+    report.headers_to_come = max(0, tip.height - max(last, base))
     first = stored.load_header(reads, base) if base else None
     if first is not None:
         _check_base_header(reads, first, base, report)
@@ -270,10 +278,10 @@ def _check_headers(
         _check_header(reads, expected, header, height, genesis, report)
         _check_last_commit(reads, expected, header, parent, genesis, report)
         parent = header
-    _check_seen_commit(reads, expected, tip, parent if last >= tip.height else None, genesis, report)
+    _check_seen_commit(reads, expected, min(last, tip.height), genesis, report)
     for height, _ in reads.scan(COMMITS):
-        if not max(base, 1) <= height < max(tip.height, 1):
-            report.add("check.stray_row", "a commit of no block below the tip", height)
+        if not max(base, 1) <= height < max(last, base + bool(base), 1):
+            report.add("check.stray_row", "a commit of no block below the newest header", height)
 
 
 def _check_base_header(reads: DatabaseSnapshot, raw: bytes, base: int, report: Report) -> None:
@@ -360,24 +368,20 @@ def _check_last_commit(
 
 
 def _check_seen_commit(
-    reads: DatabaseSnapshot,
-    expected: DatabaseSnapshot,
-    tip: stored.Tip,
-    header: Header | None,
-    genesis: Genesis,
-    report: Report,
+    reads: DatabaseSnapshot, expected: DatabaseSnapshot, height: int, genesis: Genesis, report: Report
 ) -> None:
-    """The commit of the tip, if it is there."""
-    if tip.height == 0 or reads.get(COMMITS, tip.height) is not None:
+    """The commit seen for the newest block with a header, if it is there."""
+    record = stored.load_block(expected, height)
+    if height == 0 or record is None or reads.get(COMMITS, height) is not None:
         return
-    commit = _load_commit(reads, tip.height, report)
+    commit = _load_commit(reads, height, report)
     if commit is None:
         return
-    if commit.block_id.hash != tip.block_hash:
+    if commit.block_id.hash != record.hash:
         report.add(
-            "check.commit", "the commit is of another block", tip.height, commit.block_id.hash, tip.block_hash
+            "check.commit", "the commit is of another block", height, commit.block_id.hash, record.hash
         )
-    _verify_commit(expected, commit.block_id, commit, tip.height, genesis, report)
+    _verify_commit(expected, commit.block_id, commit, height, genesis, report)
 
 
 def _load_commit(reads: DatabaseSnapshot, height: int, report: Report) -> Commit | None:

@@ -17,7 +17,7 @@ from node.chain.rules import CONSORTIUM, Rules, rules_at
 from node.chain.validators import Validator, apply_updates
 from node.execution import Executor, PyEvmExecutor
 from node.ledger.admission import Admission, Admitted, Known, Surroundings
-from node.ledger.blocks import DecidedBlock, FinalizedBlock, Tip
+from node.ledger.blocks import DecidedBlock, DeliveredHeader, FinalizedBlock, Tip
 from node.ledger.finalize import Parent, finalize_block
 from node.ledger.genesis_state import build_genesis_state, genesis_validators
 from node.ledger.proposal import check_transactions, choose_transactions
@@ -35,6 +35,10 @@ from node.state.views import FlatView
 
 STEPS: Final = ("commit.begin", "write.begin", "write.done", "commit.published")
 """Names given to `on_step` by a commit, in order. The two in the middle are the database's own."""
+
+HEADERS_AT_RISK: Final = 20_000
+"""Far more headers than fit into LevelDB's logs, so far more than a power cut can lose unsynced ones among.
+"""
 
 Listener = Callable[[FinalizedBlock], None]
 OnStep = Callable[[str], None]
@@ -304,25 +308,38 @@ class Ledger:
         for listener in tuple(self._listeners):
             listener(finalized)
 
-    def save_header(self, header: Header, last_commit: Commit | None = None) -> None:
-        """Keep the header of a committed block, and the commit it carries, where they came later than the
-        block.
+    def save_header(
+        self, header: Header, commit: Commit | None = None, last_commit: Commit | None = None
+    ) -> None:
+        """`save_headers` of one."""
+        self.save_headers((DeliveredHeader(header, commit, last_commit),))
 
-        Raises LedgerError ledger.unknown_height, ledger.wrong_header, state.*.
+    def save_headers(self, delivered: Sequence[DeliveredHeader]) -> None:
+        """Keep headers of committed blocks, and commits, where they came later than the blocks; in order of
+        height.
+
+        They are written together and not synced: a power cut may lose some of the last ones, and the engine
+        can fetch them again. Where to begin then, `headers_end` tells.
+        Raises LedgerError ledger.unknown_height, ledger.wrong_header, ledger.wrong_commit, state.*, and nothing is
+        written.
         """
-        with self.snapshot() as snapshot:
-            record = snapshot.block(header.height)
-        if record is None or header.height == 0:
-            raise LedgerError(
-                "ledger.unknown_height", "there is no such block", header.height, self.tip.height
-            )
-        _require_header_of(header, record.height, record.hash)
+        if not delivered:
+            return
         batch = Batch()
-        stored.add_header(batch, header.height, encode_header(header))
-        if last_commit is not None and header.height > 1:
-            stored.add_commit(batch, header.height - 1, encode_commit(last_commit))
+        with self.snapshot() as snapshot:
+            for one in delivered:
+                _add_delivered(batch, one, snapshot)
         with self._writing:
-            self._write(batch, self.tip)
+            self._write(batch, self.tip, sync=False)
+
+    @property
+    def headers_end(self) -> int:
+        """The lowest height whose header is not held; the tip's + 1 when all are.
+
+        Found from the newest header backwards, over as many as a power cut can have lost (`HEADERS_AT_RISK`).
+        """
+        with self._database.snapshot() as reads:
+            return stored.load_headers_end(reads, HEADERS_AT_RISK)
 
     # Giving up old states
 
@@ -355,10 +372,11 @@ class Ledger:
             with self._writing:
                 self._written_beside = None
 
-    def _write(self, batch: Batch, tip: Tip) -> None:
+    def _write(self, batch: Batch, tip: Tip, *, sync: bool = True) -> None:
         """Write, then publish what is written: with `_writing` held, so no older tip follows a newer one."""
-        self._database.write(batch)
-        old, self._pinned = self._pinned, Pinned(self._database, tip, self.genesis.evm_chain_id)
+        self._database.write(batch, sync)
+        old = self._pinned
+        self._pinned = Pinned(self._database, tip, self.genesis.evm_chain_id, old)
         old.release()
 
     def _step(self, name: str) -> None:
@@ -381,6 +399,24 @@ def _require_header_of(header: Header, height: int, block_hash: bytes) -> None:
     got = header_hash(header)
     if header.height != height or got != block_hash:
         raise LedgerError("ledger.wrong_header", "the header is of another block", got, block_hash)
+
+
+def _add_delivered(batch: Batch, delivered: DeliveredHeader, snapshot: LedgerSnapshot) -> None:
+    header = delivered.header
+    record = snapshot.block(header.height)
+    if record is None or header.height == 0:
+        raise LedgerError(
+            "ledger.unknown_height", "there is no such block", header.height, snapshot.tip.height
+        )
+    _require_header_of(header, record.height, record.hash)
+    for commit, height in ((delivered.commit, header.height), (delivered.last_commit, header.height - 1)):
+        if commit is not None and commit.height != height:
+            raise LedgerError("ledger.wrong_commit", "the commit is of another height", commit.height, height)
+    stored.add_header(batch, header.height, encode_header(header))
+    if delivered.last_commit is not None and header.height > 1:
+        stored.add_commit(batch, header.height - 1, encode_commit(delivered.last_commit))
+    if delivered.commit is not None:
+        stored.add_seen_commit(batch, header.height, encode_commit(delivered.commit))
 
 
 def _next_tip(tip: Tip, finalized: FinalizedBlock) -> Tip:

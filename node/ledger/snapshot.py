@@ -28,11 +28,15 @@ class Pinned:
     one.
     """
 
-    def __init__(self, database: Database, tip: Tip, chain_id: int) -> None:
+    def __init__(self, database: Database, tip: Tip, chain_id: int, before: Pinned | None = None) -> None:
+        """`before` is the one that this one takes the place of. Where only headers were written in between,
+        what was read of the state is still true.
+        """
         self.reads = database.snapshot()
         self.tip = tip
         self.chain_id = chain_id
-        self.flat = FlatView(self.reads, tip.app_hash)
+        same_state = before.flat if before is not None and before.tip is tip else None
+        self.flat: FlatView = FlatView(self.reads, tip.app_hash, same_state)
         self.history = load_history(self.reads)
         self.base = load_base(self.reads)
         self._users = 1

@@ -13,6 +13,7 @@ from typing import Final
 from node.chain.encoding import keccak256
 from node.chain.errors import LedgerError
 from node.chain.receipt import Log, TransactionResult
+from node.state.base import load_base
 from node.state.database import Batch
 from node.state.logs import add_logs
 from node.state.rows import decode_row, encode_row, integer
@@ -164,6 +165,25 @@ def load_block(snapshot: DatabaseSnapshot, height: int) -> BlockRecord | None:
 
 def load_header(snapshot: DatabaseSnapshot, height: int) -> bytes | None:
     return snapshot.get(HEADERS, height)
+
+
+def load_headers_end(snapshot: DatabaseSnapshot, look_back: int) -> int:
+    """The lowest height whose block is held and whose header is not; the tip's + 1 if there is none.
+
+    Headers are written in order, so only among the newest `look_back` one can be missing below others.
+    """
+    end: int | None = None
+    above: int | None = None
+    seen = 0
+    for height, _ in snapshot.scan(HEADERS, reverse=True, limit=look_back):
+        if above is None or height + 1 != above:
+            end = height + 1
+        above = height
+        seen += 1
+    first = load_base(snapshot).height + 1
+    if end is None or (above is not None and above > first and seen < look_back):
+        return first
+    return end
 
 
 def load_transactions(snapshot: DatabaseSnapshot, height: int) -> tuple[bytes, ...]:

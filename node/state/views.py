@@ -69,13 +69,18 @@ class FlatView:
 
     __slots__ = ("_accounts", "_get", "_root", "_slots", "_snapshot")
 
-    def __init__(self, snapshot: DatabaseSnapshot, state_root: bytes) -> None:
-        """`state_root` is the tip's of that snapshot, or `EMPTY_ROOT` of an empty database."""
+    def __init__(
+        self, snapshot: DatabaseSnapshot, state_root: bytes, same_state: FlatView | None = None
+    ) -> None:
+        """`state_root` is the tip's of that snapshot, or `EMPTY_ROOT` of an empty database.
+
+        What `same_state`, a view of the same state in another snapshot, has read or will read is shared.
+        """
         self._snapshot = snapshot
         self._get = snapshot.get_raw
         self._root = state_root
-        self._accounts: dict[bytes, Account | None] = {}
-        self._slots: dict[tuple[bytes, int], int] = {}
+        self._accounts: dict[bytes, Account | None] = {} if same_state is None else same_state._accounts
+        self._slots: dict[tuple[bytes, int], int] = {} if same_state is None else same_state._slots
 
     @property
     def state_root(self) -> bytes:

@@ -33,7 +33,7 @@ from identity.node import NodeClient as IdentityNode
 from identity.request import check_request
 from identity.signing import sign_imi
 from network.embedded import Pace
-from network.runner import Node, NodeConfig
+from network.runner import EmbeddedConfig, Node, NodeConfig
 from node.rpc.config import RpcConfig
 
 SIGNING_ORIGIN = "http://localhost:8600"
@@ -144,10 +144,9 @@ def _node(layout: Layout) -> Iterator[Node]:
     key = load_key(layout.validator_key, DEMO_PASSPHRASE, chain_purpose="demo")
     config = NodeConfig(
         layout.ledger,
-        validator_key(key),
+        EmbeddedConfig(validator_key(key), Pace(heartbeat_s=60)),
         RpcConfig(port=free_port()),
         load_genesis(layout),
-        Pace(heartbeat_s=60),
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

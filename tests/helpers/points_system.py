@@ -29,7 +29,7 @@ from identity.node import NodeClient as IdentityNode
 from identity.request import check_request
 from identity.signing import sign_imi
 from network.embedded import Pace
-from network.runner import Node, NodeConfig
+from network.runner import EmbeddedConfig, Node, NodeConfig
 from node.rpc.config import RpcConfig
 
 SIGNING_PAGE = "http://localhost:8600/sign"
@@ -123,7 +123,10 @@ def _node(layout: Layout, clock: Clock) -> Iterator[Node]:
     genesis = load_genesis(layout)
     key = load_key(layout.validator_key, DEMO_PASSPHRASE, chain_purpose="demo")
     config = NodeConfig(
-        layout.ledger, validator_key(key), RpcConfig(port=free_port()), genesis, Pace(heartbeat_s=3)
+        layout.ledger,
+        EmbeddedConfig(validator_key(key), Pace(heartbeat_s=3)),
+        RpcConfig(port=free_port()),
+        genesis,
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -22,7 +22,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from network.embedded import Pace, ValidatorKey
-from network.runner import Node, NodeConfig
+from network.runner import EmbeddedConfig, Node, NodeConfig
 from node.chain.genesis import Genesis, build_genesis
 from node.chain.rules import DOMAIN_SERVICE
 from node.chain.signing import ED25519, SECP256K1
@@ -78,7 +78,7 @@ class RunningNode:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rpc-loop", daemon=True)
         self._thread.start()
-        self.node = Node(NodeConfig(path, key, config, pace=pace, retention=retention))
+        self.node = Node(NodeConfig(path, EmbeddedConfig(key, pace), config, retention=retention))
         # A node whose engine rests: what is sent to it stays in the pool.
         self._run(self.node.start() if makes_blocks else self.node._server.start())
         self.url = self.node.url

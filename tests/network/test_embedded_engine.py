@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
-from network.runner import Node, NodeConfig
+from network.runner import EmbeddedConfig, Node, NodeConfig
 from node.chain.block import Block, block_id_of
 from node.chain.commit import decode_commit, verify_commit
 from node.chain.encoding import keccak256
@@ -205,7 +205,7 @@ def test_a_node_continues_where_it_stopped_and_its_directory_passes_the_check(tm
     clock = Clock()
 
     async def run(transactions: list[bytes]) -> int:
-        config = NodeConfig(tmp_path / "ledger", machine_key(), RpcConfig(port=0), pace=QUICK)
+        config = NodeConfig(tmp_path / "ledger", EmbeddedConfig(machine_key(), QUICK), RpcConfig(port=0))
         async with Node(config, clock) as node:
             for raw in transactions:
                 clock.now_ns += SECOND_NS

@@ -27,7 +27,7 @@ import structlog
 import uvloop
 
 from network.embedded import ValidatorKey
-from network.runner import Node, NodeConfig
+from network.runner import EmbeddedConfig, Node, NodeConfig
 from node.chain.signing import ED25519
 from node.ledger import Ledger
 from node.rpc.config import Limits, Rate, RpcConfig
@@ -80,7 +80,7 @@ class Served:
         key = validator_key()
         signer = ValidatorKey(bytes(key.verify_key), lambda message: key.sign(message).signature)
         config = RpcConfig(port=0, limits=LIMITS)
-        node = Node(NodeConfig(path, signer, config), clock_ns=lambda: now_ns)
+        node = Node(NodeConfig(path, EmbeddedConfig(signer), config), clock_ns=lambda: now_ns)
         self.ledger: Ledger = node.ledger
         self._server = RpcServer(node, config)
         self._loop = uvloop.new_event_loop()

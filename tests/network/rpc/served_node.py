@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from network.embedded import ValidatorKey
-from network.runner import NodeConfig, run_node
+from network.runner import EmbeddedConfig, NodeConfig, run_node
 from node.rpc.config import RpcConfig
 from tests.helpers.ledger import validator_key
 
@@ -16,5 +16,5 @@ if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     key = validator_key()
     machine = ValidatorKey(bytes(key.verify_key), lambda message: key.sign(message).signature)
-    config = NodeConfig(Path(sys.argv[1]), machine, RpcConfig(port=int(sys.argv[2])))
+    config = NodeConfig(Path(sys.argv[1]), EmbeddedConfig(machine), RpcConfig(port=int(sys.argv[2])))
     run_node(config, lambda node: print("ready", flush=True))

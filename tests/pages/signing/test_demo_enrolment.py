@@ -35,7 +35,7 @@ from identity.keystore import load_key
 from identity.node import NodeClient
 from identity.web import AppOrigin, IdentityConfig, create_app
 from network.embedded import Pace
-from network.runner import Node, NodeConfig
+from network.runner import EmbeddedConfig, Node, NodeConfig
 from node.rpc.config import RpcConfig
 from tests.pages.signing.conftest import Served, VirtualAuthenticator, answer_of, fragment, free_port
 
@@ -61,10 +61,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoChain]:
     key = load_key(layout.validator_key, DEMO_PASSPHRASE, chain_purpose="demo")
     config = NodeConfig(
         layout.ledger,
-        validator_key(key),
+        EmbeddedConfig(validator_key(key), Pace(heartbeat_s=60)),
         RpcConfig(port=free_port()),
         load_genesis(layout),
-        Pace(heartbeat_s=60),
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from network.embedded import Pace, ValidatorKey
-from network.runner import Node, NodeConfig
+from network.runner import EmbeddedConfig, Node, NodeConfig
 from node.rpc.config import RpcConfig
 from tests.helpers.ledger import validator_key
 
@@ -16,7 +16,7 @@ async def serve(directory: Path, port: int) -> None:
     key = validator_key()
     machine = ValidatorKey(bytes(key.verify_key), lambda message: key.sign(message).signature)
     pace = Pace(heartbeat_s=60, proof_delay_s=0.01)
-    async with Node(NodeConfig(directory, machine, RpcConfig(port=port), pace=pace)):
+    async with Node(NodeConfig(directory, EmbeddedConfig(machine, pace), RpcConfig(port=port))):
         print("ready", flush=True)
         await asyncio.Event().wait()
 

@@ -178,7 +178,10 @@ def test_header_and_commit_may_come_later(chain: Chain) -> None:
     chain.ledger.save_header(header)
     second, second_header, _, _ = chain.decide([])
     chain.ledger.commit(chain.ledger.finalize(second))
-    chain.ledger.save_header(second_header, commit)
+    with pytest.raises(LedgerError) as caught:
+        chain.ledger.save_header(second_header, commit)
+    assert caught.value.code == "ledger.wrong_commit"
+    chain.ledger.save_header(second_header, last_commit=commit)
     with chain.ledger.snapshot() as snapshot:
         assert snapshot.header(1) == encode_header(header)
         assert snapshot.commit(1) == encode_commit(commit)
