@@ -12,7 +12,8 @@ Where such a list comes from:
 * `smallest_list` chooses from blocks that are at hand: breadth first from what is trusted, so no list of
   these blocks is shorter. Within a run of heights with one set of validators every block trusts the same set,
   so of a run at most two are needed: the one that a step lands on, and the last, which names the next set.
-  `change_heights` tells those last and first blocks; with them and the target there is always a list.
+  `change_heights` tells those last and first blocks; with them and the target there is always a list, for
+  trust levels up to two thirds (more than that of a set has signed each of its own blocks).
 
 Results (`ProvenHeader`) state what was proved by which steps, and what was assumed.
 """

@@ -288,14 +288,14 @@ def test_the_smallest_list_of_the_recording_is_that_of_an_exhaustive_search() ->
 def test_the_blocks_at_changes_are_enough_for_a_list() -> None:
     heights = change_heights(block.header for block in recorded().blocks)
     assert len(heights) >= 16
-    chosen = [recorded().at(height) for height in heights]
-    last = recorded().blocks[-1]
-    smallest = smallest_list(recorded().genesis, [*chosen, last], recorded().clock)
-    assert smallest[-1] == last
-    # Followed without skipping any: the same blocks at a trust level that no skip between sets reaches.
-    assert len(smallest_list(recorded().genesis, [*chosen, last], recorded().clock, Fraction(99, 100))) > len(
-        smallest
-    )
+    chosen = [*(recorded().at(height) for height in heights), recorded().blocks[-1]]
+    lengths = []
+    for level in (ONE_THIRD, Fraction(1, 2), Fraction(2, 3)):
+        smallest = smallest_list(recorded().genesis, chosen, recorded().clock, level)
+        assert smallest[-1] == recorded().blocks[-1]
+        lengths.append(len(smallest))
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[-1] <= len(chosen)
 
 
 # ---- each check of a light block by itself
