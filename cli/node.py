@@ -17,6 +17,7 @@ from network.embedded import Pace, ValidatorKey
 from network.runner import CometConfig, EmbeddedConfig, NodeConfig, run_node
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
+from node.ledger.restore import finish_restore
 from node.ledger.retention import Retention
 from node.rpc.access import load_tokens
 from node.rpc.config import LOOPBACK_NAMES, RpcConfig, Tls
@@ -62,6 +63,7 @@ def node(
     configure_logs(as_json=log_json)
     layout = Layout(data.resolve())
     genesis = load_genesis(layout)
+    finish_restore(layout.ledger)
     config = NodeConfig(
         directory=layout.ledger,
         engine=_engine(layout, genesis, passphrase_file, heartbeat),
