@@ -13,7 +13,7 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import typer
 
-from cli import accounts, check, demo, init, node, refold, repair, services, status, up
+from cli import accounts, check, demo, init, node, refold, repair, services, snapshot, status, up
 from cli.output import fail
 from node.chain.errors import ShelianError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 node.app.command("repair")(repair.repair)
+node.app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(node.app, name="node")
 app.command("up")(up.up)
 app.command("status")(status.status)
