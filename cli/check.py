@@ -44,6 +44,7 @@ def check(
             f"  最新 {report.headers_to_come} 个区块的签名待补 headers of the newest blocks, "
             "to be fetched when the node runs"
         )
+    lines += [f"  未核对 not verified: {one}" for one in report.unverified]
     lines += [
         f"  {finding.code} at height {finding.height}: {finding.message}; "
         f"got {finding.got}, expected {finding.expected}"
