@@ -177,7 +177,12 @@ _FIELDS: Final[Mapping[str, Field]] = {
     "blockGas": ("区块燃料上限", "Gas of a block", "unit", _GAS),
     "byteGas": ("每字节燃料", "Gas of a byte", "unit", _GAS),
     "caseId": ("案件编号", "Case", "shelian.id", _zero(_NONE)),
-    "certificate": ("证书机构证书的 SHA-256 指纹", "SHA-256 fingerprint of the authority's certificate", "shelian.id", _zero(_NONE)),
+    "certificate": (
+        "证书机构证书的 SHA-256 指纹",
+        "SHA-256 fingerprint of the authority's certificate",
+        "shelian.id",
+        _zero(_NONE),
+    ),
     "code": ("文书种类", "Document type", "enum", _enum("documentCode")),
     "commitment": ("内容摘要", "Digest of the contents", "shelian.id", {}),
     "copies": ("抄送", "Copies to", "shelian.addressees", _enum("organisationKind")),

@@ -1,4 +1,4 @@
-"""How peers, validators and agency keys change: by vote, by the right people, never so that blocks could stop."""
+"""How peers, validators and agency keys change: by vote, by the right people, never so that blocks stop."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ VOTED = {
 }
 
 
-def decide(sandbox: Sandbox, call: Call, voters: tuple[int, ...] = (COURT, PROCURATORATE, POLICE, JUSTICE, 5)) -> None:
+def decide(
+    sandbox: Sandbox, call: Call, voters: tuple[int, ...] = (COURT, PROCURATORATE, POLICE, JUSTICE, 5)
+) -> None:
     """Put to the vote by the court, approved by each of `voters`, carried out by the court."""
     proposal = sha256(call.data)
     sandbox.send(approver(COURT).account, consortium.propose(proposal, call.to, call.data))
@@ -108,9 +110,7 @@ def test_a_member_leaves(sandbox: Sandbox) -> None:
 
 
 def test_the_list_of_peers_is_read_page_by_page(sandbox: Sandbox) -> None:
-    pages = [
-        consortium.decode_peers(sandbox.read(consortium.peers(start, 3))) for start in range(0, 9, 3)
-    ]
+    pages = [consortium.decode_peers(sandbox.read(consortium.peers(start, 3))) for start in range(0, 9, 3)]
     assert {page.total for page in pages} == {len(VALIDATING)}
     assert [node for page in pages for node in page.node_ids] == [node_of(item) for item in VALIDATING]
     assert [item for page in pages for item in page.organisations] == list(VALIDATING)

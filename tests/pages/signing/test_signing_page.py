@@ -146,6 +146,30 @@ def test_the_call_inside_a_proposal_is_shown(page: Page, site: Site) -> None:
         expect(page.locator(".action")).to_contain_text(text)
 
 
+def test_a_vote_on_the_network_says_whose_machines_it_is_about(page: Page, site: Site) -> None:
+    inner = (
+        consortium.set_peer(b"\x11" * 20, 3, True),
+        consortium.change_validators((b"\x12" * 32, b"\x13" * 32), (10, 0), (3, 1)),
+        consortium.rotate_validator_key(b"\x14" * 32, b"\x15" * 32),
+    )
+    open_page(
+        page, site, request(site, [consortium.propose(b"\x07" * 32, call.to, call.data) for call in inner])
+    )
+    main = page.locator("#main")
+    for text in (
+        "允许或停止一台节点接入网络",
+        "节点所属单位",
+        "示范区公安分局",
+        "变更共识节点及其表决权",
+        "表决权（0 为移除）",
+        "10、0",
+        "示范区公安分局、示范区人民法院",
+        "更换一台共识节点的公钥（单位和表决权不变）",
+        "新共识公钥",
+    ):
+        expect(main).to_contain_text(text)
+
+
 def test_dates_units_roles_and_kinds_are_words(page: Page, site: Site) -> None:
     calls = [
         sharing_orders.publish(b"\x05" * 32, False, 11, 8, 1_790_000_000, b"\x06" * 32),
