@@ -3,8 +3,8 @@
 A *light block* is a header, the commit for it and the validators of its height. It is taken in two halves:
 
 `check_block` asks whether it holds by itself:
-1. it is of this chain and of CometBFT's block protocol; 2. header, commit and validators are what their own
-bytes decode to; 3. the validators are a proper set, and the header names it; 4. the commit is of this header;
+1. it is of this chain and of CometBFT's block protocol; 2. header and commit are what their own bytes decode
+to; 3. the validators are a proper set, and the header names it; 4. the commit is of this header;
 5. more than two thirds of that set signed it (`node.chain.commit.verify_commit`).
 
 `advance` asks whether what is trusted leads to it:
@@ -45,7 +45,15 @@ from node.chain.commit import (
 from node.chain.encoding import decode_proto, field_bytes, field_repeated, proto_message, require_canonical
 from node.chain.errors import DecodeError, ProofError
 from node.chain.genesis import Genesis
-from node.chain.header import BLOCK_PROTOCOL, Header, decode_header, encode_header, header_hash
+from node.chain.header import (
+    BLOCK_PROTOCOL,
+    Header,
+    decode_block_id,
+    decode_header,
+    encode_block_id,
+    encode_header,
+    header_hash,
+)
 from node.chain.validators import (
     Validator,
     decode_validator,
@@ -58,6 +66,9 @@ ONE_THIRD: Final = Fraction(1, 3)
 """CometBFT's default: among more than a third of a set, one is honest if fewer than a third are not."""
 MAX_TOTAL_POWER: Final = ((1 << 63) - 1) // 8
 DEFAULT_CLOCK_DRIFT_NS: Final = 10 * 1_000_000_000
+MIN_TIME_NS: Final = -(1 << 63) * 1_000_000_000
+MAX_TIME_NS: Final = (1 << 63) * 1_000_000_000
+"""Between these lie the times that a Timestamp's bytes can hold."""
 
 
 class NotYetTrusted(ProofError):
@@ -194,7 +205,7 @@ def check_block(block: LightBlock, chain_name: str) -> CheckedBlock:
     """The first half of the module's steps.
 
     Raises ProofError: light.wrong_chain, light.block_protocol, light.malformed, light.set_size,
-    light.repeated_validator, light.bad_power, light.wrong_order, light.wrong_validators, light.wrong_commit,
+    light.bad_key, light.repeated_validator, light.bad_power, light.wrong_order, light.wrong_validators, light.wrong_commit,
     commit.*.
     """
     header, commit, validators = block.header, block.commit, block.validators
@@ -208,13 +219,10 @@ def check_block(block: LightBlock, chain_name: str) -> CheckedBlock:
             header.block_version,
             BLOCK_PROTOCOL,
         )
-    # 2 and 3
+    # 2
+    _check_form(header, commit)
+    # 3
     _check_set(validators)
-    try:
-        if decode_light_block(encode_light_block(block)) != block:
-            raise ProofError("light.malformed", "a number is out of the range that its bytes can hold")
-    except DecodeError as error:
-        raise ProofError("light.malformed", error.message, error.got, error.expected) from None
     named = validators_hash(validators)
     if header.validators_hash != named:
         raise ProofError(
@@ -304,6 +312,25 @@ def decode_light_block(data: bytes) -> LightBlock:
     return block
 
 
+def _check_form(header: Header, commit: Commit) -> None:
+    """Numbers are encoded modulo 2^64: without this, other numbers could stand under the same hash or vote.
+
+    What `verify_commit` compares with the header and the validators needs no look here.
+    """
+    try:
+        block_id = decode_block_id(encode_block_id(commit.block_id))
+        is_whole = decode_header(encode_header(header)) == header and block_id == commit.block_id
+    except DecodeError as error:
+        raise ProofError("light.malformed", error.message, error.got, error.expected) from None
+    times = [entry.time_ns for entry in commit.signatures]
+    if (
+        not is_whole
+        or not 0 <= commit.round < 1 << 31
+        or any(not MIN_TIME_NS <= time_ns < MAX_TIME_NS for time_ns in times)
+    ):
+        raise ProofError("light.malformed", "a number is out of the range that its bytes can hold")
+
+
 def _check_set(validators: Sequence[Validator]) -> None:
     if not 0 < len(validators) <= MAX_VALIDATORS:
         raise ProofError(
@@ -312,6 +339,8 @@ def _check_set(validators: Sequence[Validator]) -> None:
             len(validators),
             MAX_VALIDATORS,
         )
+    if any(len(validator.public_key) != 32 for validator in validators):
+        raise ProofError("light.bad_key", "an Ed25519 key has 32 bytes")
     if len({validator.public_key for validator in validators}) != len(validators):
         raise ProofError("light.repeated_validator", "a validator stands twice in the set")
     total = sum(validator.power for validator in validators)

@@ -327,7 +327,7 @@ def test_a_set_must_be_a_set() -> None:
         ("light.wrong_order", tuple(reversed(block.validators))),
         ("light.wrong_validators", block.validators[:3]),
         ("light.wrong_validators", (replace(first, power=11), *others)),
-        ("light.malformed", (*block.validators[:3], Validator(bytes(31), 1))),
+        ("light.bad_key", (*block.validators[:3], Validator(bytes(31), 1))),
     ):
         with refused(code):
             check_block(replace(block, validators=validators), CHAIN_NAME)
@@ -336,6 +336,20 @@ def test_a_set_must_be_a_set() -> None:
 def test_the_largest_sum_of_powers_is_allowed() -> None:
     members = {1: MAX_TOTAL_POWER - 2, 2: 1, 3: 1}
     check_block(chain([members])[0], CHAIN_NAME)
+
+
+def part_count(count: int) -> BlockId:
+    return replace(one_block().commit.block_id, part_count=count)
+
+
+@pytest.mark.parametrize("time_ns", [1 << 64, -(1 << 64)])
+def test_the_time_of_a_vote_is_one_that_its_bytes_can_hold(time_ns: int) -> None:
+    # The same bytes are signed for a time 2^64 seconds later.
+    block = one_block()
+    first, *others = block.commit.signatures
+    later = replace(first, time_ns=first.time_ns + time_ns * SECOND)
+    with refused("light.malformed"):
+        check_block(replace(block, commit=replace(block.commit, signatures=(later, *others))), CHAIN_NAME)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +361,7 @@ def test_the_largest_sum_of_powers_is_allowed() -> None:
         ("header", "validators_hash", b""),
         ("header", "last_commit_hash", bytes(31)),
         ("header", "proposer_address", bytes(19)),
-        ("commit", "height", 1 - (1 << 64)),
+        ("commit", "block_id", part_count(1 + (1 << 64))),
         ("commit", "round", 1 << 31),
         ("commit", "round", -1),
     ],
