@@ -27,22 +27,21 @@ from fractions import Fraction
 
 from node.chain.errors import ProofError
 from node.chain.genesis import Genesis
-from node.chain.handover import HandoverCertificate, ProvenHandover, verify_handover
+from node.chain.handover import ProvenHandover, verify_handover
+from node.chain.handover_certificate import HandoverCertificate
 from node.chain.header import Header
 from node.chain.light import (
     ONE_THIRD,
-    CheckedBlock,
     Clock,
-    LightBlock,
     Live,
     NotYetTrusted,
     Step,
     StepKind,
     Trusted,
     advance,
-    check_block,
     trust_genesis,
 )
+from node.chain.light_block import CheckedBlock, LightBlock, check_block
 
 
 class Assumption(StrEnum):

@@ -24,7 +24,7 @@ from node.chain.commit import (
 )
 from node.chain.genesis import Genesis, build_genesis
 from node.chain.header import NIL_BLOCK_ID, BlockId, Header, header_hash
-from node.chain.light import LightBlock
+from node.chain.light_block import LightBlock
 from node.chain.merkle import EMPTY_ROOT
 from node.chain.validators import Validator, sort_validators, validator_address, validators_hash
 

@@ -21,23 +21,25 @@ from node.chain.equivocation import (
     votes_of,
 )
 from node.chain.errors import DecodeError, ProofError
-from node.chain.handover import decode_certificate, decode_statement
+from node.chain.handover_certificate import decode_certificate, decode_statement
 from node.chain.header import BlockId, Header
 from node.chain.light import (
-    MAX_TOTAL_POWER,
     ONE_THIRD,
     Archive,
-    LightBlock,
     NotYetTrusted,
     Trusted,
     advance,
-    check_block,
-    decode_light_block,
-    encode_light_block,
     trust_block,
     trust_genesis,
     verify_next,
     verify_skipping,
+)
+from node.chain.light_block import (
+    MAX_TOTAL_POWER,
+    LightBlock,
+    check_block,
+    decode_light_block,
+    encode_light_block,
 )
 from node.chain.light_chain import change_heights, smallest_list, verify_chain, verify_to
 from node.chain.validators import Validator

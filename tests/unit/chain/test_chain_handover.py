@@ -19,21 +19,21 @@ from cryptography.x509.oid import NameOID
 
 from node.chain.errors import DecodeError, ProofError
 from node.chain.genesis import Genesis
-from node.chain.handover import (
+from node.chain.handover import ca_public_key, verify_handover
+from node.chain.handover_certificate import (
     SIGNING_TAG,
     AgencySignature,
     HandoverCertificate,
     HandoverStatement,
     ValidatorSignature,
-    ca_public_key,
     decode_certificate,
     encode_certificate,
     encode_statement,
     handover_sign_bytes,
-    verify_handover,
 )
 from node.chain.header import header_hash
-from node.chain.light import Archive, LightBlock, Live, Trusted, trust_block
+from node.chain.light import Archive, Live, Trusted, trust_block
+from node.chain.light_block import LightBlock
 from node.chain.light_chain import Assumption, Segment, verify_segments
 from node.chain.schemes.ecdsa import P256_ORDER
 from node.chain.validators import Validator

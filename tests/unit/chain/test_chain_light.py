@@ -26,23 +26,26 @@ from node.chain.commit import (
 from node.chain.errors import DecodeError, ProofError
 from node.chain.header import BlockId, decode_header, encode_header
 from node.chain.light import (
-    MAX_TOTAL_POWER,
     ONE_THIRD,
     Archive,
-    CheckedBlock,
-    LightBlock,
     Live,
     NotYetTrusted,
     StepKind,
     Trusted,
     advance,
-    check_block,
-    decode_light_block,
-    encode_light_block,
     trust_block,
     trust_genesis,
     verify_next,
+    verify_previous,
     verify_skipping,
+)
+from node.chain.light_block import (
+    MAX_TOTAL_POWER,
+    CheckedBlock,
+    LightBlock,
+    check_block,
+    decode_light_block,
+    encode_light_block,
 )
 from node.chain.light_chain import (
     Assumption,
@@ -362,6 +365,7 @@ def test_the_time_of_a_vote_is_one_that_its_bytes_can_hold(time_ns: int) -> None
         ("header", "last_commit_hash", bytes(31)),
         ("header", "proposer_address", bytes(19)),
         ("commit", "block_id", part_count(1 + (1 << 64))),
+        ("commit", "block_id", part_count(-1)),
         ("commit", "round", 1 << 31),
         ("commit", "round", -1),
     ],
@@ -556,6 +560,29 @@ def test_what_is_false_by_itself_is_not_called_not_yet_trusted() -> None:
     unsigned = replace(foreign, commit=commit_for(foreign.header, strangers, absent=[5, 6]))
     with refused("commit.no_quorum"):
         verify_skipping(trusted, unsigned, LATER)
+
+
+# ---- backwards, by hashes
+
+
+def test_a_proved_header_proves_the_one_before_it() -> None:
+    blocks = recorded().blocks
+    for before, after in pairwise(blocks):
+        verify_previous(after.header, before.header)
+
+
+def test_only_the_header_whose_hash_stands_in_the_next_one_comes_before_it() -> None:
+    first, second, third, *_ = chain([FOUR] * 4)
+    for header in (third.header, first.header, replace(second.header, chain_name="shelian-other")):
+        with refused("light.not_previous"):
+            verify_previous(third.header, header)
+    for changes in ({"app_hash": b"\x12" * 32}, {"time_ns": second.header.time_ns + 1}):
+        with refused("light.other_block"):
+            verify_previous(third.header, replace(second.header, **changes))  # type: ignore[arg-type]
+    # The same bytes stand for a time 2^64 seconds later; the hash does not tell them apart.
+    later = replace(second.header, time_ns=second.header.time_ns + (1 << 64) * SECOND)
+    with refused("light.malformed"):
+        verify_previous(third.header, later)
 
 
 # ---- chains from genesis
