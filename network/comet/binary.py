@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,15 @@ _INLINE: Final = 2
 _MAX_INFO_BYTES: Final = 1 << 20
 
 
-def find_binary(environment: Mapping[str, str] = os.environ) -> Path:
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`path`: absolute; `version`: such as ``0.40.0``."""
+
+    path: Path
+    version: str
+
+
+def find_binary(environment: Mapping[str, str] = os.environ) -> Binary:
     """A program of a version that fits. Raises CometFault `comet.binary_missing`, `comet.binary_version`."""
     named = environment.get(VARIABLE)
     if named:
@@ -53,7 +62,7 @@ def find_binary(environment: Mapping[str, str] = os.environ) -> Path:
         raise CometFault(
             "comet.binary_version", f"{path} is another version", version, f"{WANTED}.x; {INSTALL}"
         )
-    return path.absolute()
+    return Binary(path.absolute(), version)
 
 
 def binary_version(path: Path) -> str:

@@ -204,9 +204,9 @@ def _match(body: bytes, count: int, status: int) -> list[dict[str, Any]]:
         if isinstance(answer, dict) and isinstance(answer.get("id"), int)
     }
     if sorted(by_id) != list(range(count)) or len(answers) != count:
-        # An error about the whole request, such as one that is too large, has no id.
-        got = answers[0].get("error") if answers and isinstance(answers[0], dict) else None
-        raise CometFault("comet.rpc_malformed", "not an answer to each call", got or sorted(by_id), count)
+        if len(answers) == 1 and isinstance(answers[0], dict) and "error" in answers[0]:
+            raise CometFault("comet.rpc_refused", "CometBFT refused the whole request", _reason(answers[0]))
+        raise CometFault("comet.rpc_malformed", "not an answer to each call", sorted(by_id), count)
     return [by_id[index] for index in range(count)]
 
 

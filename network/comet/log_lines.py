@@ -21,10 +21,14 @@ _LONGEST: Final = 300
 _QUIET_SECONDS: Final = 60.0
 _REMEMBERED: Final = 256
 _OWN_WORDS: Final = frozenset({"_msg", "level", "module", "ts"})
-_TAKEN: Final = frozenset({"self", "event", "timestamp", "logger", "exc_info", "stack_info"})
+_TAKEN: Final = frozenset(
+    {"self", "method_name", "event", "timestamp", "logger", "exc_info", "stack_info", "repeated"}
+)
+"""Words of the logging library and of ours; a field of such a name gets an underscore."""
 _TELLING: Final = frozenset({"main", "statesync", "blocksync"})
 """Modules whose info an operator wants to see."""
-_SERVICE: Final = ("service start", "service stop")
+_STEPS: Final = ("service start", "service stop", "Version info")
+"""What even they say step by step. (The version it tells is a constant that nobody changed.)"""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cometbft")
 
@@ -87,7 +91,7 @@ def _write(line: LogLine, **more: int) -> None:
 
 def _level(level: object, module: str, message: str) -> str:
     if level == "info":
-        return "info" if module in _TELLING and message not in _SERVICE else "debug"
+        return "info" if module in _TELLING and message not in _STEPS else "debug"
     return {"debug": "debug", "warn": "warning"}.get(str(level), "error")
 
 

@@ -29,7 +29,7 @@ from typing import Final
 
 import structlog
 
-from network.comet.binary import find_binary
+from network.comet.binary import Binary, find_binary
 from network.comet.faults import CONSENSUS_STOPPED, CometFault, fault_of
 from network.comet.home import CometPlace
 from network.comet.log_lines import MAX_LINE_BYTES, LogRelay, parse_line
@@ -137,7 +137,14 @@ class CometProcess:
         if self._child is not None:
             await self._end(self._child)
 
-    async def _supervise(self, binary: Path, child: asyncio.subprocess.Process | None) -> None:
+    async def _supervise(self, binary: Binary, child: asyncio.subprocess.Process) -> None:
+        try:
+            await self._keep_alive(binary, child)
+        finally:
+            # Cancelled, with its loop perhaps: nobody is there any more to end the child.
+            self._kill()
+
+    async def _keep_alive(self, binary: Binary, child: asyncio.subprocess.Process | None) -> None:
         pause = self._patience.first_pause
         while True:
             if child is not None:
@@ -169,10 +176,10 @@ class CometProcess:
                 self._trouble, child = fault, None
                 _log.error("cometbft could not be started", code=fault.code, error=str(fault))
 
-    async def _spawn(self, binary: Path) -> asyncio.subprocess.Process:
+    async def _spawn(self, binary: Binary) -> asyncio.subprocess.Process:
         home = str(self._place.directory)
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        arguments = (str(_LAUNCH), str(os.getpid()), str(binary), "start", "--home", home)
+        arguments = (str(_LAUNCH), str(os.getpid()), str(binary.path), "start", "--home", home)
         try:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -191,7 +198,7 @@ class CometProcess:
         self._child = child
         self._born = time.monotonic()
         self._last.clear()
-        _log.info("cometbft started", pid=child.pid, home=home)
+        _log.info("cometbft started", pid=child.pid, version=binary.version, home=home)
         return child
 
     async def _listen(self, child: asyncio.subprocess.Process) -> None:
@@ -238,9 +245,13 @@ class CometProcess:
             await asyncio.wait_for(child.wait(), self._patience.stop)
         except TimeoutError:
             _log.warning("cometbft does not stop; it is killed", pid=child.pid)
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
+            self._kill()
             await child.wait()
+
+    def _kill(self) -> None:
+        if (pid := self.pid) is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _age(self) -> float:
         return time.monotonic() - self._born
