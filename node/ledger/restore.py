@@ -47,7 +47,7 @@ from node.ledger.manifest import (
     require_of_chain,
 )
 from node.ledger.membership import load_validator_table
-from node.ledger.shelf import MANIFEST, WITNESS, SavedSnapshot, chunk_name, publish
+from node.ledger.shelf import MANIFEST, WITNESS, SavedSnapshot, chunk_name, manifest_files, publish
 from node.ledger.snapshot import LedgerSnapshot
 from node.state import blocks as stored
 from node.state.account import EMPTY_CODE_HASH, Account, decode_account, encode_account, encode_storage
@@ -102,7 +102,9 @@ class Restore:
             if not _is_of(chunks, encoded):
                 shutil.rmtree(directory, ignore_errors=True)
                 chunks.mkdir(parents=True)
-                _write(chunks / MANIFEST, encoded)
+                # The manifest last: what is there belongs to it.
+                for name, data in reversed(manifest_files(encoded).items()):
+                    _write(chunks / name, data)
             for unfinished in chunks.glob("*" + _PART):
                 unfinished.unlink()
             saved = SavedSnapshot(chunks, manifest, encoded, manifest_hash(encoded))

@@ -1,6 +1,7 @@
 """Where a node keeps its snapshots: one directory each, named by its height.
 
     DATA/node/snapshots/HEIGHT/manifest.json     canonical; its sha256 names the snapshot
+                               manifest.sha256   that, as `sha256sum -c` reads it
                                000000.chunk …    see `node.ledger.chunks`
                                witness.json      header and commit of the block, where they were there
     DATA/node/snapshots/HEIGHT.making/           one that is being made, or was when the machine stopped
@@ -43,6 +44,7 @@ from node.ledger.manifest import (
 from node.ledger.snapshot import LedgerSnapshot
 
 MANIFEST: Final = "manifest.json"
+CHECKSUM: Final = "manifest.sha256"
 WITNESS: Final = "witness.json"
 
 _MAKING: Final = ".making"
@@ -51,6 +53,11 @@ _HEIGHT: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 def chunk_name(index: int) -> str:
     return f"{index:06d}.chunk"
+
+
+def manifest_files(encoded: bytes) -> dict[str, bytes]:
+    """The files of a manifest, by name."""
+    return {MANIFEST: encoded, CHECKSUM: f"{manifest_hash(encoded).hex()}  {MANIFEST}\n".encode()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +71,18 @@ class SavedSnapshot:
 
     @classmethod
     def load(cls, directory: Path) -> SavedSnapshot:
-        """Raises SnapshotRefused snapshot.missing, snapshot.manifest, snapshot.format."""
+        """Raises SnapshotRefused snapshot.missing, snapshot.hash, snapshot.manifest, snapshot.format."""
         encoded = _read(directory / MANIFEST, MAX_MANIFEST_BYTES)
         if encoded is None:
             raise SnapshotRefused("snapshot.missing", "there is no snapshot here", str(directory))
+        checksum = _read(directory / CHECKSUM, MAX_MANIFEST_BYTES)
+        if checksum != manifest_files(encoded)[CHECKSUM]:
+            raise SnapshotRefused(
+                "snapshot.hash",
+                "the manifest is not what its checksum says",
+                manifest_hash(encoded),
+                checksum,
+            )
         return cls(directory, decode_manifest(encoded), encoded, manifest_hash(encoded))
 
     def load_stored(self, index: int) -> bytes | None:
@@ -141,7 +156,8 @@ class Shelf:
             witness = load_witness(snapshot)
             if witness is not None:
                 _write(making / WITNESS, encode_witness(witness))
-            _write(making / MANIFEST, encode_manifest(manifest))
+            for name, data in manifest_files(encode_manifest(manifest)).items():
+                _write(making / name, data)
             publish(making, place)
         except OSError as error:
             _raise_write_error(error, making)
