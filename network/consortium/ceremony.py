@@ -72,6 +72,11 @@ class Standing:
     other_release: tuple[str, ...]
 
     @property
+    def members(self) -> tuple[Enrolment, ...]:
+        """Everybody, by organisation's number."""
+        return arrange((*self.signed, *self.missing))
+
+    @property
     def is_complete(self) -> bool:
         return not self.missing
 
