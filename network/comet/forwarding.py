@@ -85,7 +85,7 @@ class Forwarding:
 
         Ask whether they are ready after it: what becomes ready from then on is forwarded.
         """
-        coming = Counter(hashes)
+        coming = Counter(list(hashes))
         with self._lock:
             self._arriving.update(coming)
         try:

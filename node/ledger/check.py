@@ -279,8 +279,9 @@ def _check_headers(
         _check_last_commit(reads, expected, header, parent, genesis, report)
         parent = header
     _check_seen_commit(reads, expected, min(last, tip.height), genesis, report)
+    end = max(last, base + 1 if base else 1)  # the commit of the base may come before the next header
     for height, _ in reads.scan(COMMITS):
-        if not max(base, 1) <= height < max(last, base + bool(base), 1):
+        if not max(base, 1) <= height < end:
             report.add("check.stray_row", "a commit of no block below the newest header", height)
 
 

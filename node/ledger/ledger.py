@@ -320,8 +320,8 @@ class Ledger:
 
         They are written together and not synced: a power cut may lose some of the last ones, and the engine
         can fetch them again. Where to begin then, `headers_end` tells.
-        Raises LedgerError ledger.unknown_height, ledger.wrong_header, ledger.wrong_commit, state.*, and nothing is
-        written.
+        Raises LedgerError ledger.unknown_height, ledger.wrong_header, ledger.wrong_commit, state.*, and nothing
+        is written.
         """
         if not delivered:
             return
