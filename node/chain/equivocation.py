@@ -82,13 +82,17 @@ def find_equivocation(
 
     Votes that do not verify prove nothing and are passed over. For two commits: of `votes_of` each.
     """
+    others_at: dict[tuple[bytes, int, int, int], list[Vote]] = {}
+    for other in others:
+        others_at.setdefault(_place(other), []).append(other)
     found: dict[tuple[bytes, int, int, int], Equivocation] = {}
     for vote in votes:
         place = _place(vote)
-        for other in others:
-            if _place(other) != place or other.block_id == vote.block_id or place in found:
+        for other in others_at.get(place, ()):
+            if other.block_id == vote.block_id or place in found:
                 continue
-            evidence = Equivocation(chain_name, *sorted((vote, other), key=_block_order))
+            first, second = sorted((vote, other), key=_block_order)
+            evidence = Equivocation(chain_name, first, second)
             try:
                 verify_equivocation(evidence)
             except ProofError:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import pytest
+from chain_recordings import load_library
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from node.chain.block import decode_block
+from node.chain.commit import decode_commit
 from node.chain.errors import DecodeError, ProofError
 from node.chain.genesis import Genesis
 from node.chain.handover import ca_public_key, verify_handover
@@ -27,6 +30,7 @@ from node.chain.handover_certificate import (
     HandoverStatement,
     ValidatorSignature,
     decode_certificate,
+    decode_statement,
     encode_certificate,
     encode_statement,
     handover_sign_bytes,
@@ -225,6 +229,29 @@ def test_certificates_have_one_encoding() -> None:
             verify_handover(unordered, old_genesis(), last_trusted(), new_genesis())
 
 
+def test_a_certificate_of_another_version_is_named_so() -> None:
+    encoded = encode_statement(statement())
+    assert decode_statement(encoded) == statement()
+    with pytest.raises(DecodeError, match=r"^handover[.]unknown_version:"):
+        decode_statement(b"\x08\x02" + encoded[2:])
+
+
+def test_the_bytes_that_are_signed_stay_what_they_are() -> None:
+    # The same example stands in docs/PROTOCOL.md, section 12.
+    library = load_library()
+    members = tuple(
+        Validator(bytes.fromhex(one["public_key"]), one["power"]) for one in library["commit"]["validators"]
+    )
+    commit = decode_commit(bytes.fromhex(library["commit"]["encoded"]))
+    header = decode_block(bytes.fromhex(library["block"]["encoded"])).header
+    block = LightBlock(header, commit, members)
+    said = HandoverStatement(b"\x01" * 32, block, b"\x02" * 32, b"\x03" * 32, b"\x04" * 32, 11)
+    assert handover_sign_bytes(said).hex() == (
+        "7368656c69616e2068616e646f76657220636572746966696361746520310a"
+        "d93ceda2959ee5b7dde192d18fc4ddcf504e2b99afdd58dc175b576862f19594"
+    )
+
+
 def test_any_flipped_bit_of_a_certificate_is_refused() -> None:
     encoded = encode_certificate(certificate())
     verify_handover(decode_certificate(encoded), old_genesis(), last_trusted(), new_genesis())
@@ -360,11 +387,14 @@ def test_a_ca_key_is_one_of_p256() -> None:
     assert ca_public_key(organisation) == agency_signature(1, b"").public_key
     with refused("handover.no_ca"):
         ca_public_key(replace(organisation, ca_certificate="no certificate"))
-    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "示范机构 CA")])
     moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(moment).not_valid_after(moment.replace(year=2036))
-    pem = builder.sign(key, None).public_bytes(Encoding.PEM).decode()
-    with refused("handover.no_ca"):
-        ca_public_key(replace(organisation, ca_certificate=pem))
+    for key, digest in (
+        (ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)), None),
+        (ec.derive_private_key(5, ec.SECP384R1()), hashes.SHA256()),
+    ):
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+        builder = builder.not_valid_before(moment).not_valid_after(moment.replace(year=2036))
+        pem = builder.public_key(key.public_key()).sign(key, digest).public_bytes(Encoding.PEM).decode()
+        with refused("handover.no_ca"):
+            ca_public_key(replace(organisation, ca_certificate=pem))

@@ -699,8 +699,15 @@ def test_bisection_refuses_another_height_and_what_lies_behind() -> None:
     blocks = chain([FOUR] * 4)
     with refused("light.wrong_height"):
         verify_to(trust_first(blocks), 3, lambda _: blocks[3], LATER)
+    asked_for: list[int] = []
+
+    def fetch(height: int) -> LightBlock:
+        asked_for.append(height)
+        return blocks[height - 1]
+
     with refused("light.not_above"):
-        verify_to(trust_first(blocks), 1, lambda height: blocks[height - 1], LATER)
+        verify_to(trust_first(blocks), 1, fetch, LATER)
+    assert asked_for == []
 
 
 def test_what_fetching_raises_goes_through() -> None:
