@@ -76,7 +76,9 @@ class Application:
 
     async def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
         await self._pass("finalize_block", request)
-        return pb.ResponseFinalizeBlock(tx_results=[pb.ExecTxResult() for _ in request.txs], app_hash=b"\1" * 32)
+        return pb.ResponseFinalizeBlock(
+            tx_results=[pb.ExecTxResult() for _ in request.txs], app_hash=b"\1" * 32
+        )
 
     async def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
         await self._pass("commit", request)

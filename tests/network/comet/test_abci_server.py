@@ -443,7 +443,9 @@ def test_what_waits_for_a_busy_application_is_bounded(run: Run) -> None:
 
 def test_large_requests_are_bounded_by_their_bytes(run: Run) -> None:
     """Of 4 MiB requests a handful waits, not 256."""
-    frame = encode_frame(pb.Request(finalize_block=pb.RequestFinalizeBlock(txs=[bytes(4 << 20)])).SerializeToString())
+    frame = encode_frame(
+        pb.Request(finalize_block=pb.RequestFinalizeBlock(txs=[bytes(4 << 20)])).SerializeToString()
+    )
 
     async def scenario(node: Served) -> None:
         gate = node.application.hold("finalize_block")
@@ -466,6 +468,22 @@ def test_a_peer_that_never_reads_is_not_worked_for(run: Run) -> None:
             assert await read_all(raw) == frames * len(frame), "when it reads at last, all are there"
 
     run(scenario)
+
+
+def test_a_peer_that_goes_without_reading_leaves_nothing_behind(run: Run) -> None:
+    frame = encode_frame(echo("x" * 16384).SerializeToString())
+
+    async def scenario(node: Served) -> None:
+        other = await node.connect()
+        assert await other.is_alive()
+        tasks = len(asyncio.all_tasks())
+        with node.connect_raw() as raw:
+            await send_until_not_taken(raw, frame, other, at_most=(MAX_WAITING + 400) * len(frame))
+            assert len(asyncio.all_tasks()) == tasks + 1
+        while len(asyncio.all_tasks()) > tasks:
+            assert await other.is_alive()
+
+    assert run(scenario).application.fault_codes() == [("connection", "BrokenPipeError")]
 
 
 # ---- Starting and stopping
@@ -503,7 +521,10 @@ def test_stop_does_not_wait_for_ever(run: Run) -> None:
             await asyncio.sleep(0)
         with node.connect_raw() as deaf:
             await send_until_not_taken(
-                deaf, encode_frame(echo("x" * 16384).SerializeToString()), await node.connect(), at_most=1 << 24
+                deaf,
+                encode_frame(echo("x" * 16384).SerializeToString()),
+                await node.connect(),
+                at_most=1 << 24,
             )
             await node.server.stop(patience_s=0.01)
             assert await client.is_closed()
