@@ -61,7 +61,7 @@ def test_a_real_cometbft_is_understood(cometbft: Path, tmp_path: Path) -> None:
             assert evidence.max_age_num_blocks == int(wanted["evidence"]["max_age_num_blocks"])
             assert list(start.consensus_params.validator.pub_key_types) == ["ed25519"]
 
-            assert [r.tx for batch in node.asked("check_tx") for r in batch][0] == transaction
+            assert next(r.tx for batch in node.asked("check_tx") for r in batch) == transaction
             assert list(node.asked("prepare_proposal")[0].txs) == [transaction]
             judged, decided = node.asked("process_proposal")[0], node.asked("finalize_block")[0]
             assert (judged.hash, judged.height) == (decided.hash, decided.height)

@@ -1,4 +1,4 @@
-"""Records what a real CometBFT sends: `python -m tests.unit.comet.record_requests` writes recorded_requests.json.
+"""Records what a real CometBFT sends: `python -m tests.unit.comet.record_requests` writes the file beside it.
 
 Two chains of one validator, without and with vote extensions; of each kind of request the first three that
 differ in length.

@@ -1,4 +1,4 @@
-"""Frames: whatever the pieces in which a stream comes, its messages come out, and nothing but a DecodeError."""
+"""Frames: whatever the pieces of a stream, its messages come out, and no error but a DecodeError."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MESSAGES = st.lists(
 
 
 def reference_length(length: int) -> bytes:
-    """A varint from its definition: groups of seven bits, lowest first, all but the last with the high bit."""
+    """A varint by its definition: seven bits a byte, lowest first, the high bit on all but the last."""
     groups = [length >> shift & 0x7F for shift in range(0, max(length.bit_length(), 1), 7)]
     return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
 
@@ -137,13 +137,12 @@ def test_a_stream_that_ends_inside_a_frame_is_told(stream: bytes) -> None:
 @given(st.data(), st.binary(max_size=200))
 def test_any_bytes_give_messages_or_a_typed_error(data: st.DataObject, stream: bytes) -> None:
     decoder = FrameDecoder(max_frame=64)
-    messages = []
+    messages, is_refused = [], False
     try:
         for piece in data.draw(pieces_of(stream)):
             messages += decoder.feed(piece)
         decoder.finish()
-    except DecodeError as error:
-        assert error.code.startswith("abci.frame_")
-        assert stream.startswith(b"".join(map(encode_frame, messages)))
-    else:
-        assert b"".join(map(encode_frame, messages)) == stream
+    except DecodeError:
+        is_refused = True
+    read = b"".join(map(encode_frame, messages))
+    assert stream.startswith(read) if is_refused else stream == read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -157,7 +158,7 @@ def test_bytes_worked_out_by_hand(
     assert type(message).FromString(bytes.fromhex(encoded)) == message
 
 
-def recorded() -> list[pytest.param]:
+def recorded() -> list[Any]:
     return [
         pytest.param(bytes.fromhex(text), id=f"{number}-{kind}")
         for number, (kind, text) in enumerate(json.loads(RECORDED.read_text())["requests"])
