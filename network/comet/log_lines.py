@@ -27,8 +27,8 @@ _TAKEN: Final = frozenset(
 """Words of the logging library and of ours; a field of such a name gets an underscore."""
 _TELLING: Final = frozenset({"main", "statesync", "blocksync"})
 """Modules whose info an operator wants to see."""
-_STEPS: Final = ("service start", "service stop", "Version info")
-"""What even they say step by step. (The version it tells is a constant that nobody changed.)"""
+_STEPS: Final = ("service start", "service stop", "Version info", "Started node")
+"""What even they say step by step. (The version told there is a constant that nobody changed.)"""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cometbft")
 

@@ -23,7 +23,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -77,6 +77,7 @@ class CometProcess:
         self._child: asyncio.subprocess.Process | None = None
         self._born = 0.0
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._told_to_end: int | None = None
         self._stopping = False
         self._wanted = False
         self._hurry = asyncio.Event()
@@ -219,6 +220,9 @@ class CometProcess:
             in_dump = in_dump or line.message.startswith("goroutine ")
             if in_dump or not raw.strip():
                 continue
+            if self._told_to_end == child.pid:
+                # It calls what follows from that errors: listeners that close, peers that are gone.
+                line = replace(line, level="debug")
             relay.tell(line, time.monotonic())
             if line.level == "error":
                 self._last.append(raw[:4_000].decode(errors="replace"))
@@ -238,6 +242,7 @@ class CometProcess:
 
     async def _end(self, child: asyncio.subprocess.Process) -> None:
         """SIGTERM, and SIGKILL for what does not listen."""
+        self._told_to_end = child.pid
         if child.returncode is None:
             with suppress(ProcessLookupError):
                 child.terminate()
