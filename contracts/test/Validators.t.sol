@@ -154,6 +154,7 @@ contract ValidatorsTest is DistrictTest {
         // With one of four silent already, no other key may be rotated and no other validator removed.
         refuseRotation(validatorKey(1), NEW, abi.encodeWithSelector(IConsortium.QuorumAtRisk.selector, 20, 40));
         refuse(validatorKey(1), 0, COMMUNITY_ID, abi.encodeWithSelector(IConsortium.QuorumAtRisk.selector, 10, 30));
+        refuse(validatorKey(0), 11, COURT_ID, abi.encodeWithSelector(IConsortium.OrganisationNotActive.selector, COURT_ID));
         change(validatorKey(0), 0, COURT_ID);
         vm.roll(3);
         change(NEW, 9, JUSTICE_ID);

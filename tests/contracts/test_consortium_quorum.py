@@ -134,7 +134,7 @@ def calls_of(steps: list[Step], model: Model, height: list[int]) -> Iterator[tup
 
 
 @given(STEPS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_contract_allows_what_the_model_allows(steps: list[Step]) -> None:
     box, model, height = START.fork(), Model(), [START.number]
     for call, allowed in calls_of(steps, model, height):
