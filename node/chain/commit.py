@@ -31,7 +31,7 @@ from node.chain.encoding import (
 from node.chain.errors import DecodeError, ProofError, SignatureRefused
 from node.chain.header import NIL_BLOCK_ID, BlockId, decode_block_id, encode_block_id
 from node.chain.merkle import merkle_root
-from node.chain.signing import verify_ed25519
+from node.chain.schemes.zip215 import verify_vote_signature
 from node.chain.validators import Validator
 
 FLAG_ABSENT: Final = 1
@@ -211,7 +211,7 @@ def verify_commit(
         voted_for = block_id if entry.flag == FLAG_COMMIT else NIL_BLOCK_ID
         message = precommit_sign_bytes(chain_name, height, commit.round, voted_for, entry.time_ns)
         try:
-            verify_ed25519(validator.public_key, message, entry.signature)
+            verify_vote_signature(validator.public_key, message, entry.signature)
         except SignatureRefused as error:
             raise ProofError("commit.bad_signature", error.message, validator.address) from None
         if entry.flag == FLAG_COMMIT:

@@ -29,7 +29,7 @@ from node.chain.encoding import (
 )
 from node.chain.errors import DecodeError, ProofError, SignatureRefused
 from node.chain.header import NIL_BLOCK_ID, BlockId, decode_block_id, encode_block_id
-from node.chain.signing import verify_ed25519
+from node.chain.schemes.zip215 import verify_vote_signature
 from node.chain.validators import Validator
 
 VERSION: Final = 1
@@ -124,7 +124,7 @@ def verify_equivocation(evidence: Equivocation, validators: Iterable[Validator] 
             vote.kind, evidence.chain_name, vote.height, vote.round, vote.block_id, vote.time_ns
         )
         try:
-            verify_ed25519(vote.public_key, message, vote.signature)
+            verify_vote_signature(vote.public_key, message, vote.signature)
         except SignatureRefused as error:
             raise ProofError("equivocation.bad_signature", error.message, vote.public_key) from None
     if validators is not None and all(one.public_key != evidence.first.public_key for one in validators):

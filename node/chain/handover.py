@@ -234,8 +234,6 @@ def _verify_agencies(certificate: HandoverCertificate, message: bytes, new: Gene
 
 
 def _ca_key_or_none(organisation: Organisation) -> bytes | None:
-    if not organisation.ca_certificate:
-        return None
     try:
         return ca_public_key(organisation)
     except ProofError:

@@ -17,8 +17,7 @@ believes sets of any age, and what that assumes stands in the results (`node.cha
 The rules are CometBFT's (spec/light-client/verification) and stricter in five places: every vote of a commit
 must verify, not only as many as are enough; the validators must stand in CometBFT's order; keys are compared
 whole, not by address; the header of the next height must name the trusted block as its last; the first header
-of a chain has the genesis time. Signatures are verified as everywhere in `node.chain`, which refuses some odd
-forms that CometBFT takes (ZIP-215): a block whose commit holds one is proved by `verify_previous`.
+of a chain has the genesis time.
 """
 
 from __future__ import annotations
@@ -153,9 +152,7 @@ def verify_skipping(
 def verify_previous(trusted: Header, header: Header) -> None:
     """`header` is of the height before a header that was proved, by the hash that stands in that one.
 
-    No commit is needed, so this also proves a block whose commit is lost, or holds votes that CometBFT
-    takes and this program does not. Raises ProofError: light.not_previous, light.other_block,
-    light.malformed.
+    No commit is needed. Raises ProofError: light.not_previous, light.other_block, light.malformed.
     """
     if header.chain_name != trusted.chain_name or header.height != trusted.height - 1:
         raise ProofError(
