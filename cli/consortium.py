@@ -22,7 +22,7 @@ import typer
 
 from cli import consortium_genesis
 from cli.consortium_data import Addresses, make_data, require_signed, settings_for
-from cli.consortium_files import load_ceremony, load_genesis_file, write_new
+from cli.consortium_files import load_ceremony, load_genesis_file, require_absent, write_new
 from cli.consortium_options import (
     Enrolments,
     KeysDirectory,
@@ -220,6 +220,7 @@ def enrol(
     as_json: AsJson = False,
 ) -> None:
     """Write the one signed file that this agency sends to the others. Nothing in it is secret."""
+    require_absent(out)
     now = datetime.now(UTC)
     directory = KeyDirectory(keys)
     agency = load_agency(directory)
@@ -251,8 +252,9 @@ def enrol(
         node_signer(node.validator_key),
         node_signer(node.node_key),
     )
-    write_new(out, encode_enrolment(enrolment))
+    # In force first: a file in the others' hands that the agency does not stand by would stop everybody.
     save_enrolment(directory, enrolment, replace=replace_)
+    write_new(out, encode_enrolment(enrolment))
     result(
         {"ok": True, "file": out, "enrolment": enrolment_summary(enrolment)},
         as_json=as_json,

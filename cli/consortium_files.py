@@ -109,16 +109,21 @@ def write_new(path: Path, data: bytes) -> None:
 
     Raises CeremonyError ceremony.output_exists.
     """
+    if not path.exists():
+        replace(path, data)
+    elif path.read_bytes() != data:
+        require_absent(path)
+
+
+def require_absent(path: Path) -> None:
+    """Raises CeremonyError ceremony.output_exists where a file lies already."""
     if path.exists():
-        if path.read_bytes() == data:
-            return
         raise CeremonyError(
             "ceremony.output_exists",
             "another file lies there; it is not overwritten",
             str(path),
             "a new name",
         )
-    replace(path, data)
 
 
 def replace(path: Path, data: bytes) -> None:
