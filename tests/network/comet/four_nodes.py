@@ -31,6 +31,8 @@ from node.ledger import Ledger
 from tests.network.comet.small_network import Home, free_ports, make_genesis, make_homes, registrar
 
 STEP_S = 0.05
+PATIENCE_S = 180.0
+"""Four nodes on a busy machine with two cores take their time to start."""
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Node:
     port: int
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
-    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
+    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
 
     @property
     def url(self) -> str:
@@ -158,7 +160,7 @@ class Network:
         condition: Callable[[Node], bool],
         what: str,
         nodes: Sequence[Node] | None = None,
-        seconds: float = 60,
+        seconds: float = PATIENCE_S,
     ) -> float:
         """Until it holds for each of the nodes (by default those that run): the seconds it took.
 
@@ -174,7 +176,9 @@ class Network:
                 time.sleep(STEP_S)
         return time.monotonic() - began
 
-    def wait_height(self, height: int, nodes: Sequence[Node] | None = None, seconds: float = 60) -> float:
+    def wait_height(
+        self, height: int, nodes: Sequence[Node] | None = None, seconds: float = PATIENCE_S
+    ) -> float:
         return self.wait(lambda node: node.height >= height, f"height {height}", nodes, seconds)
 
     def transaction(self, member: int = 1, calls: Sequence[Call] = ()) -> bytes:

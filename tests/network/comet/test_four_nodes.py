@@ -85,9 +85,7 @@ def test_many_transactions_of_one_sender_keep_their_order_on_the_way(network: Ne
     # Each goes to another node; those that come before their turn are held back there.
     for place, raw in enumerate(raws):
         network.nodes[place % 4].submit(raw)
-    network.wait(
-        lambda node: node.nonce(registrar(2, 1).address) == before + len(raws), "all sixty", seconds=30
-    )
+    network.wait(lambda node: node.nonce(registrar(2, 1).address) == before + len(raws), "all sixty")
 
 
 def test_three_go_on_without_the_fourth_which_catches_up(network: Network) -> None:
@@ -138,7 +136,7 @@ def test_every_validator_signs(network: Network) -> None:
         network.nodes[0].send(network.transaction(1))
         return asyncio.run(signers(node)) == expected
 
-    network.wait(everybody_signed, "four signatures", network.nodes[:1], 30)
+    network.wait(everybody_signed, "four signatures", network.nodes[:1])
 
 
 def test_after_idling_a_transaction_commits_at_once(network: Network) -> None:
@@ -157,11 +155,15 @@ def idle_then_commit(network: Network, idle_s: float, heartbeat_s: float) -> Non
     time.sleep(2)  # proof blocks of what came before
     before = network.nodes[0].height
     time.sleep(idle_s)
-    blocks = network.nodes[0].height - before
+    now = network.nodes[0].height
+    blocks = now - before
     assert idle_s / heartbeat_s - 2 <= blocks <= idle_s / heartbeat_s + 1, f"{blocks} blocks in {idle_s} s"
+    # Just after a heartbeat, so that the next one is far away.
+    network.wait_height(now + 1, network.nodes[:1])
+    time.sleep(1)
     began = time.monotonic()
     receipt = network.nodes[3].send(network.transaction(4))
     seen_by_all(network, receipt)
     took = time.monotonic() - began
-    assert took < heartbeat_s / 3, f"it took {took:.1f} s"
+    assert took < heartbeat_s * 0.6, f"it took {took:.1f} s"
     print(f"after {idle_s:.0f} idle seconds and {blocks} heartbeats: {1000 * took:.0f} ms")
