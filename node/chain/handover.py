@@ -7,7 +7,7 @@ that genesis. It is signed by old validators with more than two thirds of the ol
 signed block N, and by every agency, with the key of the CA certificate that the new genesis names.
 
 `verify_handover` goes these steps:
-1. its block holds by itself (`node.chain.light`), and the certificate is what its own bytes decode to; 2. it
+1. its block holds by itself (`light_block`), and the certificate is what its own bytes decode to; 2. it
 is of the old genesis, and its block is the one that is trusted as the old chain's last; 3. that block is
 empty, its state root the certificate's, no change of validators under way; 4. the new genesis is the one that
 is named, begins at N + 1, later than block N, for the same purpose; 5. each validator's signature verifies,
