@@ -13,7 +13,7 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import typer
 
-from cli import accounts, check, demo, init, node, refold, repair, services, snapshot, status, up
+from cli import accounts, check, consortium, demo, init, node, refold, repair, services, snapshot, status, up
 from cli.output import fail
 from node.chain.errors import ShelianError
 
@@ -33,6 +33,7 @@ app.command("demo")(demo.demo)
 app.command("check")(check.check)
 app.command("refold")(refold.refold)
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(consortium.app, name="consortium")
 app.command("signer")(services.signer)
 app.command("identity")(services.identity)
 app.command("correction")(services.correction)

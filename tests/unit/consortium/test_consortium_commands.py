@@ -114,7 +114,8 @@ class Place:
     def enrol(self, out: Path, address: str = "", chain_name: str = CHAIN) -> tuple[object, ...]:
         first, second = (self.here / f"{number}.registrar.json" for number in (1, 2))
         return (
-            "enrol", "--keys", self.keys, "--chain-name", chain_name, "--registrar", first, "--registrar", second,
+            "enrol", "--keys", self.keys, "--chain-name", chain_name,
+            "--registrar", first, "--registrar", second,
             "--relying-party", self.page, "--address", address or f"{self.kind}.example:26656", "--out", out,
         )  # fmt: skip
 
