@@ -8,7 +8,7 @@ import {Members} from "./Members.sol";
 /// @title Who signs the blocks, with how much power, and whose machine it is
 /// @dev A change made in block h is in force from block h + 2, and a block needs signatures of more than two thirds of the
 /// power in force. Nobody here knows which machines run. So a change is refused unless the new set decides blocks
-/// even while every power that was just given (`unproven`) and every validator of a suspended organisation is silent;
+/// even while all power that was just given and every validator of a suspended organisation is silent;
 /// and the next change waits until a block was decided by the set of this one. docs/CONTRACTS.md has the reasoning.
 abstract contract Validators is Members {
     uint256 internal constant MAXIMUM_VALIDATORS = 100;
