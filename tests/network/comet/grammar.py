@@ -7,8 +7,8 @@ next run is a recovery. To the names of the calls come the facts that tie them t
 * Heights follow one another. A block that FinalizeBlock brought before a crash comes again after it, at once;
   InitChain comes again until a first Commit.
 * The proposals of a height are numbered from 0 in the order in which they are first spoken of, over all
-  rounds and crashes. One that PrepareProposal made is this node's; any other comes from elsewhere. A round may bring
-  an earlier proposal again, and the decided block may be one that was never seen before.
+  rounds and crashes. One that PrepareProposal made is this node's; any other comes from elsewhere. A round
+  may bring an earlier proposal again, and the decided block may be one that was never seen before.
 * Rounds of a run ascend; one in which nothing is called leaves no trace.
 
 Echo, Flush, Info at other times, CheckTx, Query and reading snapshots may come anywhere; they are not here.
@@ -167,7 +167,7 @@ Phrase = tuple[Kind, ...]
 def phrases(
     expression: Expression, without: frozenset[Kind] = frozenset(), most: int = 2
 ) -> tuple[Phrase, ...]:
-    """Every phrase of the expression without these calls, repeating at most `most` times; short ones first."""
+    """The phrases of an expression without these calls, repeating at most `most` times; short ones first."""
 
     def joined(*parts: tuple[Phrase, ...]) -> set[Phrase]:
         return {sum(choice, ()) for choice in product(*parts)}
