@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import structlog
 import uvloop
@@ -43,8 +44,10 @@ from node.txpool import TransactionPool
 
 _log = structlog.get_logger("network.comet")
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S: Final = 1.0
 """How old a status may be."""
+LOOK_AGAIN_S: Final = 0.1
+"""While CometBFT does not answer, as after a start."""
 
 
 class CometEngine:
@@ -183,7 +186,7 @@ class CometEngine:
                 _log.debug("CometBFT's status is not known", code=fault.code)
             else:
                 await self._cut_off_strangers(self._seen)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S if self._seen is not None else LOOK_AGAIN_S)
 
     async def _cut_off_strangers(self, status: CometStatus) -> None:
         """A node that was struck off keeps its connection, and CometBFT has no call to end one: a restart

@@ -193,7 +193,7 @@ class ModelComet:
         return Stored(header, tuple(transactions), last_commit, seen, tuple(misbehaviour))
 
     def canonical(self, stored: Stored) -> Commit:
-        """The commit that the next block carries; at even heights its proposer saw other votes than we did."""
+        """The commit that the next block carries; at even heights its proposer saw other votes than we."""
         if stored.header.height % 2:
             return stored.seen
         commit = stored.seen

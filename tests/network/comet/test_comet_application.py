@@ -545,8 +545,8 @@ def test_what_came_by_check_tx_is_not_forwarded_and_what_it_makes_ready_is(tmp_p
 
 
 def test_a_block_time_that_lags_behind_loses_no_fresh_transaction(tmp_path: Path) -> None:
-    """An hour idle: the next block's time is that of the votes an hour ago; what is valid for a day from now is
-    too far ahead for it. It goes into the block after.
+    """An hour idle: the next block's time is that of the votes an hour ago; what is valid for a day from now
+    is too far ahead for it. It goes into the block after.
     """
 
     async def drive() -> None:

@@ -131,7 +131,7 @@ def test_what_cannot_be_handed_over_goes_later_in_order_and_what_has_left_the_po
         node.mempool.is_away = True
         async with node.running():
             raws = [node.put(clerk, nonce) for nonce in range(6)]
-            await node.until(lambda: node.mempool.asked >= 3)
+            await node.until(lambda: node.mempool.asked >= 3 and not node.mempool.in_flight)
             node.pool.committed(node.chain.add_block(raws[:2]))
             node.mempool.is_away = False
             await node.until(lambda: len(node.mempool.taken) == 4)
@@ -144,12 +144,13 @@ def test_what_cannot_be_handed_over_goes_later_in_order_and_what_has_left_the_po
 def test_a_full_mempool_is_asked_again_for_what_it_did_not_take(node: Node) -> None:
     async def drive() -> None:
         clerk = node.chain.clerk
-        node.mempool.refuse = lambda raw: FULL if len(node.mempool.taken) >= 3 else None
         raws = [node.put(clerk, nonce) for nonce in range(5)]
+        node.mempool.refuse = lambda raw: None if raw in raws[:3] else FULL
         async with node.running():
-            await node.until(lambda: len(node.mempool.taken) >= 3 and node.mempool.asked >= 3)
+            await node.until(lambda: node.mempool.asked >= 3)
+            assert node.mempool.taken == raws[:3]
             node.mempool.refuse = lambda raw: None
-            await node.until(lambda: set(node.mempool.taken) == set(raws))
+            await node.until(lambda: node.mempool.taken == raws)
 
     asyncio.run(drive())
 

@@ -1,4 +1,4 @@
-"""Headers and commits come behind the blocks: fetched, checked against them, saved; fetched again when lost."""
+"""Headers and commits come behind the blocks: fetched, checked, saved, and fetched again when lost."""
 
 from __future__ import annotations
 
