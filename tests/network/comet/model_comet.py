@@ -114,6 +114,12 @@ class ModelComet:
         request.consensus_params.abci.SetInParent()
         return request
 
+    def begin(self, answer: pb.ResponseInitChain) -> None:
+        """The state before the first block."""
+        validators = sort_validators(Validator(one.public_key, one.power) for one in self.genesis.validators)
+        version = self.genesis.rules.version
+        self.state = State(0, answer.app_hash, results_hash(()), version, validators, validators)
+
     async def handshake(self, handler: Handler) -> int:
         """Bring the application to the store's height; the number of blocks it was sent."""
         info = await handler.info(pb.RequestInfo(version="0.40.0"))
@@ -123,10 +129,7 @@ class ModelComet:
             answer = await handler.init_chain(self.init_chain())
             app_hash = answer.app_hash
             if self.state is None:
-                validators = sort_validators(
-                    Validator(one.public_key, one.power) for one in self.genesis.validators
-                )
-                self.state = State(0, app_hash, results_hash(()), info.app_version, validators, validators)
+                self.begin(answer)
         if self.state is None:
             raise ModelPanic("the application is ahead of an empty store")
         if app > store:
@@ -218,6 +221,11 @@ class ModelComet:
         self.blocks.append(stored)
         self._cut("stored", cut)
         await self._apply(stored, handler, cut)
+
+    def keep(self, stored: Stored, answer: pb.ResponseFinalizeBlock) -> None:
+        """The application has committed the block."""
+        self.blocks.append(stored)
+        self.state = self._following(self._state(), stored, answer)
 
     async def _apply(self, stored: Stored, handler: Handler, cut: str | None = None) -> None:
         answer = await handler.finalize_block(request_of(stored))

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Coroutine
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,18 @@ from tests.helpers.ledger import (
     transfer,
     write_slots,
 )
+from tests.network.comet import grammar
+from tests.network.comet.grammar import Step
 from tests.network.comet.machine import Machine, hash_of
-from tests.network.comet.model_comet import POINTS, Cut, ModelComet, ModelPanic, signing_key
+from tests.network.comet.model_comet import (
+    POINTS,
+    Cut,
+    ModelComet,
+    ModelPanic,
+    Stored,
+    request_of,
+    signing_key,
+)
 
 TO = b"\x77" * 20
 OWN = Validator(bytes(signing_key("validator").verify_key), 10)
@@ -270,72 +281,86 @@ def test_the_handshake_makes_good_every_pair_of_heights(tmp_path: Path) -> None:
     run(drive())
 
 
-# ---- Sequences of CometBFT's grammar:
-#   consensus-height = *consensus-round finalize-block commit
-#   proposer         = *got-vote [prepare-proposal [process-proposal]] [extend]
-#   non-proposer     = *got-vote [process-proposal] [extend]
+# ---- Any sequence that CometBFT's grammar allows
 
-ROUNDS = st.lists(
-    st.sampled_from(["prepare", "prepare and process", "process", "bad", "nothing"]), max_size=3
+
+class Interpreter:
+    """Carries the steps of a sequence out on a real application, and knows what must come of each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.comet = begin(path)
+        self.machine = Machine(path, self.comet)
+        self.proposals: dict[tuple[int, int], list[bytes]] = {}
+        self.decided: Stored | None = None
+
+    async def step(self, step: Step) -> None:
+        machine, comet, application = self.machine, self.comet, self.machine.application
+        match step:
+            case grammar.Info():
+                info = await application.info(pb.RequestInfo())
+                assert info.last_block_height == len(comet.blocks) == machine.height
+                if comet.blocks:
+                    assert comet.state is not None
+                    assert info.last_block_app_hash == comet.state.app_hash
+            case grammar.InitChain():
+                comet.begin(await application.init_chain(comet.init_chain()))
+            case grammar.PrepareProposal(height, _, proposal):
+                self.proposals[height, proposal] = await machine.propose()
+            case grammar.ProcessProposal(height, _, proposal):
+                assert await machine.judge(self._content(height, proposal))
+            case grammar.FinalizeBlock(height, proposal):
+                if self.decided is None:
+                    self.decided = comet.decide(self._content(height, proposal))
+                answer = await application.finalize_block(request_of(self.decided))
+                assert len(answer.tx_results) == len(self.decided.transactions)
+                comet.responses[height] = answer
+            case grammar.Commit(height):
+                assert self.decided is not None
+                await application.commit(pb.RequestCommit())
+                comet.keep(self.decided, comet.responses[height])
+                self.decided = None
+            case grammar.Crash(of_application):
+                if of_application:
+                    machine.close()
+                    self.machine = Machine(self.path, comet)
+            case _:
+                raise AssertionError(f"not a step of this chain: {step}")
+
+    async def arrive(self, by_gossip: bool, ahead: int) -> None:
+        """A transaction of the clerk, so many nonces ahead, by CheckTx or JSON-RPC."""
+        machine, chain = self.machine, self.machine.chain
+        nonce = chain.nonce(chain.clerk) + ahead
+        raw = chain.sign(chain.clerk, [transfer(TO, 1)], nonce=nonce)
+        if by_gossip:
+            (code,) = await machine.check(raw)
+            assert (code == CHECK_READY) == machine.pool.is_ready(hash_of(raw))
+        else:
+            await machine.submit(raw)
+
+    def _content(self, height: int, proposal: int) -> list[bytes]:
+        """What came from elsewhere: a transaction of the judge's, another one in each proposal."""
+        chain = self.machine.chain
+        if (height, proposal) not in self.proposals:
+            self.proposals[height, proposal] = [chain.sign(chain.judge, [mint(TO, proposal + 1)])]
+        return self.proposals[height, proposal]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    steps=grammar.call_sequences(),
+    arrivals=st.lists(st.none() | st.tuples(st.booleans(), st.integers(0, 3)), max_size=20),
 )
-HEIGHTS = st.lists(
-    st.tuples(
-        st.lists(st.tuples(st.sampled_from(["check", "submit"]), st.integers(0, 4)), max_size=5),
-        ROUNDS,
-        st.sampled_from([None, None, None, *POINTS]),
-        st.sampled_from(["both", "comet"]),
-    ),
-    min_size=1,
-    max_size=5,
-)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(heights=HEIGHTS)
 def test_any_sequence_of_the_grammar_with_crashes_gives_a_whole_ledger(
-    tmp_path_factory: pytest.TempPathFactory, heights: list[Any]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Step], arrivals: list[tuple[bool, int] | None]
 ) -> None:
     async def drive() -> None:
-        path = tmp_path_factory.mktemp("grammar") / "ledger"
-        comet = begin(path)
-        machine = Machine(path, comet)
-        await comet.handshake(machine.application)
-        acknowledged: set[bytes] = set()
-        for arrivals, rounds, cut, who in heights:
-            for way, ahead in arrivals:
-                chain = machine.chain
-                raw = chain.sign(chain.clerk, [transfer(TO, 1)], nonce=chain.nonce(chain.clerk) + ahead)
-                if way == "submit":
-                    await machine.submit(raw)
-                else:
-                    (code,) = await machine.check(raw)
-                    is_ready = machine.pool.is_ready(hash_of(raw))
-                    assert (code == CHECK_READY) == is_ready
-            proposal: list[bytes] = []
-            for what in rounds:
-                vote = pb.RequestVerifyVoteExtension(height=machine.height + 1)
-                answer = await machine.application.verify_vote_extension(vote)
-                assert answer.status == pb.ResponseVerifyVoteExtension.ACCEPT
-                if what.startswith("prepare"):
-                    proposal = await machine.propose()
-                    assert all(machine.pool.is_ready(hash_of(raw)) for raw in proposal)
-                if what.endswith("process"):
-                    assert await machine.judge(proposal)
-                if what == "bad":
-                    assert not await machine.judge([b"junk"])
-            try:
-                await comet.height(machine.application, comet.decide(proposal), cut)
-            except Cut:
-                if who == "both":
-                    machine.close()
-                    machine = Machine(path, comet)
-                await comet.handshake(machine.application)
-            if comet.blocks and comet.blocks[-1].transactions == tuple(proposal):
-                acknowledged.update(map(hash_of, proposal))
-            assert machine.height == len(comet.blocks)
-        with machine.ledger.snapshot() as snapshot:
-            assert all(snapshot.locate(one) is not None for one in acknowledged)
-        await require_whole(machine)
+        interpreter = Interpreter(tmp_path_factory.mktemp("grammar") / "ledger")
+        for step, arrival in zip_longest(steps, arrivals[: len(steps)]):
+            if arrival is not None:
+                await interpreter.arrive(*arrival)
+            await interpreter.step(step)
+        await require_whole(interpreter.machine)
 
     run(drive())
 
