@@ -19,7 +19,7 @@ from node.chain.genesis import Genesis, decode_genesis
 from node.chain.header import Header, decode_header
 from node.ledger import Ledger
 from node.ledger.manifest import require_app_hash, require_header, require_of_chain
-from node.ledger.restore import Restore, build_ledger, finish_restore
+from node.ledger.restore import Restore, build_ledger, finish_restore, require_without_blocks
 from node.ledger.shelf import SavedSnapshot, Shelf
 
 app = typer.Typer(help="快照：某一高度的账本状态 snapshots: the ledger's state at one height")
@@ -121,6 +121,7 @@ def restore(
     if layout.genesis.exists() and load_genesis(layout).hash != genesis.hash:
         raise SystemFault("snapshot.other_data", "the data directory is of another chain", str(layout.data))
     finish_restore(layout.ledger)
+    require_without_blocks(layout.ledger)
     restoring = Restore.begin(layout.ledger, genesis, saved.encoded, saved.manifest.app_hash)
     for index in restoring.missing:
         stored = saved.load_stored(index)

@@ -222,7 +222,7 @@ class RestoredLedger:
         ledger.has_blocks, state.locked, state.write_failed, state.disk_full.
         """
         restored = _restored(ledger)
-        _require_without_blocks(ledger)
+        require_without_blocks(ledger)
         try:
             shelf.mkdir(parents=True, exist_ok=True)
             place = shelf / str(self.snapshot.manifest.height)
@@ -246,7 +246,7 @@ def finish_restore(ledger: Path) -> None:
     restored, replaced = _restored(ledger), ledger.with_name(ledger.name + ".replaced")
     try:
         if restored.exists():
-            _require_without_blocks(ledger)
+            require_without_blocks(ledger)
             shutil.rmtree(replaced, ignore_errors=True)
             if ledger.exists():
                 ledger.rename(replaced)
@@ -257,8 +257,11 @@ def finish_restore(ledger: Path) -> None:
         raise _write_error(error, ledger) from error
 
 
-def _require_without_blocks(ledger: Path) -> None:
-    """Raises LedgerError ledger.has_blocks, state.locked, state.*."""
+def require_without_blocks(ledger: Path) -> None:
+    """Whether a snapshot may be restored to this place.
+
+    Raises LedgerError ledger.has_blocks, state.locked, state.*.
+    """
     try:
         with Database.open(ledger) as database, database.snapshot() as reads:
             tip = stored.load_tip(reads)
