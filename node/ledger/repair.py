@@ -14,6 +14,8 @@
    then `NAME.repaired` becomes `NAME`. A repair that was cut off between the last two is finished by the next
    one.
 
+A ledger that began at a snapshot is not repaired but restored anew: its first state is not in it.
+
 It needs as much free space as the ledger has, and for step 4 as much again where temporary files go.
 """
 
@@ -43,7 +45,7 @@ from node.state.database import Database
 from node.state.history import History, decode_history
 from node.state.pruning import Recorded
 from node.state.salvage import Lock, Salvage
-from node.state.tables import META
+from node.state.tables import BLOCKS, META
 
 FROM_STATE: Final = "state"
 BY_EXECUTION: Final = "execution"
@@ -99,7 +101,7 @@ def repair_ledger(
     keep. `keep_states` executes all blocks, so that the older states stay that were held. Without `check`
     step 4 is left out.
     Raises LedgerError state.locked, state.missing, state.disk_full, state.corrupt, state.unreadable;
-    repair.no_genesis, repair.not_sound.
+    repair.no_genesis, repair.not_sound, repair.begins_at_snapshot.
     """
     finish_repair(path)
     making = path.with_name(path.name + ".repairing")
@@ -109,6 +111,7 @@ def repair_ledger(
             shutil.rmtree(left, ignore_errors=True)
         try:
             with Salvage(path, scratch) as source:
+                _require_from_genesis(source)
                 blocks = SalvagedBlocks(source, genesis or _genesis(source, path))
                 repair = _make(blocks, making, to, keep_states, check, progress)
                 damage, repair.transactions = find_damage(source, making, bool(repair.dropped))
@@ -205,6 +208,18 @@ def _recorded_height(source: Salvage) -> int | None:
         return None if raw is None else stored.decode_tip(raw).height
     except LedgerError:
         return None
+
+
+def _require_from_genesis(source: Salvage) -> None:
+    """Raises LedgerError repair.begins_at_snapshot."""
+    lowest = next((height for height, _ in source.scan(BLOCKS)), 0)
+    if source.get(META, b"base") is not None or lowest > 1:
+        raise LedgerError(
+            "repair.begins_at_snapshot",
+            "this ledger began at a snapshot; move it away and restore one again",
+            lowest,
+            "a ledger that began at the genesis",
+        )
 
 
 def _genesis(source: Salvage, path: Path) -> Genesis:

@@ -337,9 +337,11 @@ class _StateBuilder:
         self._codes: set[bytes] = set()
         self._code = b""
         self._counts = [0, 0, 0]
+        self._raw_bytes = 0
 
     def add(self, index: int, raw: bytes) -> None:
         """The next chunk."""
+        self._raw_bytes += len(raw)
         for place, (kind, key, value) in enumerate(split_chunk(index, raw)):
             if kind == SLOT:
                 self._add_slot(index, key, value)
@@ -361,10 +363,12 @@ class _StateBuilder:
         missing = next(iter(self._codes), None)
         if missing is not None:
             raise SnapshotRefused("snapshot.code", "the code of an account is missing", [last, missing])
-        expected = [self._manifest.accounts, self._manifest.slots, self._manifest.codes]
-        if self._counts != expected:
+        manifest = self._manifest
+        expected = [manifest.accounts, manifest.slots, manifest.codes, manifest.raw_bytes]
+        counted = [*self._counts, self._raw_bytes]
+        if counted != expected:
             raise SnapshotRefused(
-                "snapshot.counts", "more or fewer accounts, slots or codes", self._counts, expected
+                "snapshot.counts", "more or fewer accounts, slots, codes or bytes", counted, expected
             )
         root = self._accounts.root()
         if root != self._manifest.app_hash:

@@ -20,6 +20,7 @@ from node.ledger import DecidedBlock, Ledger, chunks
 from node.ledger.check import check_ledger
 from node.ledger.chunks import seal_chunk
 from node.ledger.manifest import encode_manifest, manifest_hash
+from node.ledger.repair import repair_ledger
 from node.ledger.restore import finish_restore
 from node.ledger.shelf import SavedSnapshot, Shelf
 from node.ledger.statesync import (
@@ -32,8 +33,10 @@ from node.ledger.statesync import (
     list_snapshots,
     load_chunk,
 )
+from node.state.database import Batch, Database
+from node.state.tables import RECEIPTS
 from tests.helpers.ledger import Chain, mint
-from tests.property.ledger_snapshots.states import add_anything, files, take
+from tests.property.ledger_snapshots.states import add_anything, files, restore, take
 
 
 @pytest.fixture(autouse=True)
@@ -309,3 +312,23 @@ def test_what_was_cut_off_between_the_renames_is_finished_at_the_next_start(
     with Ledger.open(path) as ledger:
         assert ledger.tip.height == 2
     finish_restore(path)
+
+
+def test_a_ledger_that_began_at_a_snapshot_is_not_repaired_and_not_touched(
+    tmp_path: Path, serving: Chain
+) -> None:
+    grow(serving, 1)
+    saved = take(serving, shelf_of(serving).directory)
+    path = restore(saved, serving.ledger.genesis, tmp_path / "node")
+    other = Chain.open(path)
+    grow(other, 2)
+    other.close()
+    with Database.open(path) as database:
+        batch = Batch()
+        batch.delete(RECEIPTS, (saved.manifest.height + 1, 0))
+        database.write(batch)
+    with pytest.raises(LedgerError, match=r"repair\.begins_at_snapshot") as error:
+        repair_ledger(path, serving.ledger.genesis, lambda _: True, stamp="20300102-030405")
+    assert error.value.got == saved.manifest.height
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["ledger", "snapshots"]
+    assert {finding.code for finding in check_ledger(path).findings} == {"check.row_missing"}
