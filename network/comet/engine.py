@@ -174,14 +174,20 @@ class CometEngine:
     async def _look(self) -> None:
         """CometBFT's status, once a second; and what follows from a new start, and from peers struck off."""
         born: int | None = None
+        is_ours = False
         while True:
             if self._process.pid != born:
                 born = self._process.pid
                 self._seen = None
                 self._forwarding.forward_everything()
             try:
+                if not is_ours:
+                    await self._client.check_genesis(self._ledger.genesis)
+                    is_ours = True
                 self._seen = await self._client.status()
             except CometFault as fault:
+                if fault.code == "comet.wrong_chain":
+                    raise
                 self._seen = None
                 _log.debug("CometBFT's status is not known", code=fault.code)
             else:
