@@ -6,6 +6,7 @@ enrolment, `check --save` adds signatures. So two files travel together and nobo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -129,7 +130,10 @@ def require_absent(path: Path) -> None:
 def replace(path: Path, data: bytes) -> None:
     """The whole file or the old one, never a half."""
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(data)
+    with temporary.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
     temporary.replace(path)
 
 

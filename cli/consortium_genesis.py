@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 
 from cli.consortium_files import (
     load_ceremony,
@@ -136,8 +137,9 @@ def sign(
     require_own(members, own)
     compare(genesis, members)
     if not yes:
-        say(genesis_text(genesis, arrange(members)))
-        say(remarks_text(remarks(arrange(members), genesis.genesis_time_ns)))
+        everybody = arrange(members)
+        say(genesis_text(genesis, everybody))
+        say(escape(remarks_text(remarks(everybody, genesis.genesis_time_ns))))
         typer.confirm(
             "电话里与每一家核对过这些数字了吗？ Have the figures been compared with every member, by voice?",
             abort=True,

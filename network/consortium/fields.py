@@ -21,6 +21,7 @@ from node.chain.errors import DecodeError
 
 MAX_NAME: Final = 60
 """Characters of a name: it also stands in the subject of an X.509 certificate, which ends at 64."""
+_MARKUP: Final = frozenset("[]{}<>\\")
 DNS_NAME: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 )
@@ -95,13 +96,14 @@ def text(value: object, path: str) -> str:
 
 def name(value: object, path: str) -> str:
     """A name that people read out: 2 to 60 printable characters in their composed form (NFC), so that two
-    names that look alike are alike."""
+    names that look alike are alike, and without brackets and backslashes, which screens may take as theirs."""
     found = text(value, path)
     if (
         not 2 <= len(found) <= MAX_NAME
         or not found.isprintable()
         or found != unicodedata.normalize("NFC", found)
         or found != found.strip()
+        or _MARKUP.intersection(found)
     ):
         refuse(path, "must be a plain name", found[:80], f"2 to {MAX_NAME} printable characters, NFC")
     return found

@@ -97,7 +97,8 @@ class Plan:
 
 
 def plan_genesis(plan: Plan) -> Genesis:
-    """The genesis of a plan. Raises GenesisError where the plan is inconsistent."""
+    """The genesis of a plan. Raises GenesisError where the plan is inconsistent, CeremonyError for a CA
+    certificate of another profile."""
     spec = GenesisSpec(
         organisations=tuple(
             OrganisationSpec(

@@ -190,9 +190,13 @@ def create_keys(
     ):
         save_key(path, key, passphrase, purpose=purpose, label=label, cost=cost)
     organisation = {"format": FORMAT, "kind": kind, "name": name, "purpose": purpose}
-    making.organisation.write_bytes(encode_canonical_json(organisation))
-    making.certificate.write_text(certificate.pem)
-    making.readme.write_text(_README.format(kind=kind, name=name))
+    for path, public in (
+        (making.organisation, encode_canonical_json(organisation)),
+        (making.certificate, certificate.pem.encode()),
+        (making.readme, _README.format(kind=kind, name=name).encode()),
+    ):
+        replace_file(path, public)
+        path.chmod(0o644)
     making.path.rename(directory.path)
     return Agency(kind, name, purpose, certificate, sealing.public_key)
 

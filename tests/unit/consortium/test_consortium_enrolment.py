@@ -271,7 +271,9 @@ def test_the_ca_must_be_the_agencys_by_name() -> None:
         replace(COURT, certificate=other).enrolment()
 
 
-@pytest.mark.parametrize("name", ["x", "", " 法院", "法院\u200b甲", "e\u0301tat", "法" * 61, "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["x", "", " 法院", "法院\u200b甲", "e\u0301tat", "法" * 61, "a\nb", "法院[/b]", "<b>法院"]
+)
 def test_names_are_plain(name: str) -> None:
     with refused("ceremony.bad_value"):
         enrol(replace(COURT.content(), name=name))
