@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from node.chain.commit import ABSENT, Commit, CommitSignature
@@ -54,6 +54,9 @@ from tests.helpers.light_chain import (
 )
 
 NOBODY = frozenset[int]()
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Signing chains takes time; on a busy machine that is no fault."""
 
 small_powers = st.integers(1, 6)
 large_powers = st.integers(MAX_TOTAL_POWER // 8 - 20, MAX_TOTAL_POWER // 8)
@@ -107,7 +110,7 @@ def sequential(members: list[ValidatorSet], blocks: tuple[LightBlock, ...]) -> l
 @example(powers=[MAX_TOTAL_POWER // 3] * 3, voters=3)
 @example(powers=[(1 << 58) + 1, 1 << 58, 1 << 58], voters=3)
 @example(powers=[1 << 58, 1 << 58, (1 << 58) + 1], voters=3)
-@settings(max_examples=120, deadline=None)
+@settings(UNHURRIED, max_examples=120)
 def test_a_block_needs_more_than_two_thirds_of_its_own_set_to_the_last_unit(
     powers: list[int], voters: int
 ) -> None:
@@ -129,7 +132,7 @@ def test_a_block_needs_more_than_two_thirds_of_its_own_set_to_the_last_unit(
 @example(powers=[MAX_TOTAL_POWER // 3] * 3, kept=1, level=ONE_THIRD)
 @example(powers=[(1 << 58) + 1, 1 << 58, 1 << 58], kept=1, level=ONE_THIRD)
 @example(powers=[1 << 58, 1 << 58, (1 << 58) + 1], kept=1, level=ONE_THIRD)
-@settings(max_examples=120, deadline=None)
+@settings(UNHURRIED, max_examples=120)
 def test_a_skip_needs_more_than_the_trust_level_to_the_last_unit(
     powers: list[int], kept: int, level: Fraction
 ) -> None:
@@ -150,7 +153,7 @@ def test_a_skip_needs_more_than_the_trust_level_to_the_last_unit(
 
 
 @given(honest=honest_chains(), level=st.sampled_from([ONE_THIRD, Fraction(2, 3)]))
-@settings(max_examples=40, deadline=None)
+@settings(UNHURRIED, max_examples=40)
 def test_skipping_accepts_only_what_sequential_verification_accepts(
     honest: tuple[list[ValidatorSet], tuple[LightBlock, ...]], level: Fraction
 ) -> None:
@@ -166,7 +169,7 @@ def test_skipping_accepts_only_what_sequential_verification_accepts(
 
 
 @given(honest=honest_chains(), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(UNHURRIED, max_examples=60)
 def test_less_than_a_third_of_a_set_cannot_lead_it_astray(
     honest: tuple[list[ValidatorSet], tuple[LightBlock, ...]], data: st.DataObject
 ) -> None:
@@ -187,7 +190,7 @@ def test_less_than_a_third_of_a_set_cannot_lead_it_astray(
 
 
 @given(honest=honest_chains(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(UNHURRIED, max_examples=40)
 def test_bisection_ends_and_says_what_sequential_verification_says(
     honest: tuple[list[ValidatorSet], tuple[LightBlock, ...]], data: st.DataObject
 ) -> None:
@@ -209,7 +212,7 @@ def test_bisection_ends_and_says_what_sequential_verification_says(
 
 
 @given(honest=honest_chains(), forged=st.sets(st.integers(1, 15)), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(UNHURRIED, max_examples=60)
 def test_bisection_with_forged_answers_ends_at_the_true_block_or_with_a_reason(
     honest: tuple[list[ValidatorSet], tuple[LightBlock, ...]], forged: set[int], data: st.DataObject
 ) -> None:
@@ -257,7 +260,7 @@ def shortest(trusted: list[Trusted], blocks: tuple[LightBlock, ...]) -> int:
 
 
 @given(honest=honest_chains())
-@settings(max_examples=40, deadline=None)
+@settings(UNHURRIED, max_examples=40)
 def test_the_smallest_list_is_no_longer_than_any_other(
     honest: tuple[list[ValidatorSet], tuple[LightBlock, ...]],
 ) -> None:
@@ -271,7 +274,7 @@ def test_the_smallest_list_is_no_longer_than_any_other(
 
 
 @given(honest=honest_chains(), level=st.sampled_from([ONE_THIRD, Fraction(2, 3)]))
-@settings(max_examples=40, deadline=None)
+@settings(UNHURRIED, max_examples=40)
 def test_the_blocks_at_changes_and_the_target_always_make_a_list(
     honest: tuple[list[ValidatorSet], tuple[LightBlock, ...]], level: Fraction
 ) -> None:
@@ -331,7 +334,7 @@ def tampered(data: st.DataObject) -> LightBlock:
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(UNHURRIED, max_examples=300)
 def test_any_changed_field_of_a_light_block_is_refused(data: st.DataObject) -> None:
     block = tampered(data)
     assume(block != TAMPERED)
@@ -340,7 +343,7 @@ def test_any_changed_field_of_a_light_block_is_refused(data: st.DataObject) -> N
 
 
 @given(bit=st.integers(0, len(encode_light_block(TAMPERED)) * 8 - 1))
-@settings(max_examples=500, deadline=None)
+@settings(UNHURRIED, max_examples=500)
 def test_any_flipped_bit_of_a_light_block_is_refused(bit: int) -> None:
     encoded = bytearray(encode_light_block(TAMPERED))
     encoded[bit >> 3] ^= 1 << (bit & 7)
@@ -349,7 +352,7 @@ def test_any_flipped_bit_of_a_light_block_is_refused(bit: int) -> None:
 
 
 @given(drop=st.sets(st.integers(0, 3)), move=st.permutations(range(4)))
-@settings(max_examples=60, deadline=None)
+@settings(UNHURRIED, max_examples=60)
 def test_votes_can_be_left_out_but_neither_moved_nor_multiplied(drop: set[int], move: list[int]) -> None:
     entries = [ABSENT if place in drop else TAMPERED.commit.signatures[move[place]] for place in range(4)]
     commit = replace(TAMPERED.commit, signatures=tuple(entries))
@@ -365,7 +368,7 @@ def test_votes_can_be_left_out_but_neither_moved_nor_multiplied(drop: set[int], 
 
 
 @given(data=st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
+@settings(UNHURRIED, max_examples=300)
 def test_decoders_refuse_any_bytes_with_a_reason(data: bytes) -> None:
     decoders: Mapping[str, Any] = {
         "light block": decode_light_block,
@@ -387,7 +390,7 @@ def test_decoders_refuse_any_bytes_with_a_reason(data: bytes) -> None:
     nil=st.sets(st.integers(1, 8)),
     rounds=st.tuples(st.integers(0, 1), st.integers(0, 1)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(UNHURRIED, max_examples=60)
 def test_of_two_commits_exactly_those_are_found_who_signed_both(
     members: ValidatorSet, who: tuple[set[int], set[int]], nil: set[int], rounds: tuple[int, int]
 ) -> None:
@@ -415,7 +418,7 @@ _ONE, _OTHER = (
 
 
 @given(bit=st.integers(0, len(encode_equivocation(FOUND)) * 8 - 1))
-@settings(max_examples=300, deadline=None)
+@settings(UNHURRIED, max_examples=300)
 def test_any_flipped_bit_of_evidence_is_refused(bit: int) -> None:
     encoded = bytearray(encode_equivocation(FOUND))
     encoded[bit >> 3] ^= 1 << (bit & 7)
