@@ -96,7 +96,7 @@ def text(value: object, path: str) -> str:
 
 def name(value: object, path: str) -> str:
     """A name that people read out: 2 to 60 printable characters in their composed form (NFC), so that two
-    names that look alike are alike, and without brackets and backslashes, which screens may take as theirs."""
+    names that look alike are alike, without brackets and backslashes, which screens may take as theirs."""
     found = text(value, path)
     if (
         not 2 <= len(found) <= MAX_NAME

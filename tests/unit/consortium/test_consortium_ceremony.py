@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agencies import CHAIN, PARAMETERS, TIME_NS, agency, four_agencies
+from ceremony_agencies import CHAIN, PARAMETERS, TIME_NS, agency, four_agencies
+from ceremony_refusals import code_of, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import code_of, refused
 
 from network.consortium.ceremony import (
     GenesisSignature,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agencies import CHAIN, NAMES
+from ceremony_agencies import CHAIN, NAMES
 from typer.testing import CliRunner, Result
 
 from cli.consortium import app

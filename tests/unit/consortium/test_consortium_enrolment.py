@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from agencies import CHAIN, NAMES, NOW, Agency, agency, registrar, secret
+from ceremony_agencies import CHAIN, NAMES, NOW, Agency, agency, registrar, secret
+from ceremony_refusals import code_of, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import code_of, refused
 
 from identity.keys import (
     ED25519,

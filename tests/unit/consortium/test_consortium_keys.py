@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from agencies import NAMES, NOW, agency
-from refusals import refused
+from ceremony_agencies import NAMES, NOW, agency
+from ceremony_refusals import refused
 
 from identity.errors import KeyFileError
 from identity.keys import ES256

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from agencies import CHAIN, NAMES, NOW, PARAMETERS, TIME_NS, Agency, agency, four_agencies
+from ceremony_agencies import CHAIN, NAMES, NOW, PARAMETERS, TIME_NS, Agency, agency, four_agencies
+from ceremony_refusals import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import refused
 
 from contracts.bindings import consortium
 from identity.keys import ED25519, key_pair, p256_private_key
