@@ -45,7 +45,7 @@ from node.state.database import Database
 from node.state.history import History, decode_history
 from node.state.pruning import Recorded
 from node.state.salvage import Lock, Salvage
-from node.state.tables import BLOCKS, META
+from node.state.tables import META
 
 FROM_STATE: Final = "state"
 BY_EXECUTION: Final = "execution"
@@ -212,12 +212,11 @@ def _recorded_height(source: Salvage) -> int | None:
 
 def _require_from_genesis(source: Salvage) -> None:
     """Raises LedgerError repair.begins_at_snapshot."""
-    lowest = next((height for height, _ in source.scan(BLOCKS)), 0)
-    if source.get(META, b"base") is not None or lowest > 1:
+    if source.get(META, b"base") is not None:
         raise LedgerError(
             "repair.begins_at_snapshot",
             "this ledger began at a snapshot; move it away and restore one again",
-            lowest,
+            None,
             "a ledger that began at the genesis",
         )
 
