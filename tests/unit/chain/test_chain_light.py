@@ -22,6 +22,7 @@ from node.chain.commit import (
     Commit,
     decode_commit,
     encode_commit,
+    precommit_sign_bytes,
 )
 from node.chain.errors import DecodeError, ProofError
 from node.chain.header import BlockId, decode_header, encode_header
@@ -40,7 +41,9 @@ from node.chain.light import (
     verify_skipping,
 )
 from node.chain.light_block import (
+    MAX_TIME_NS,
     MAX_TOTAL_POWER,
+    MIN_TIME_NS,
     CheckedBlock,
     LightBlock,
     check_block,
@@ -66,6 +69,7 @@ from tests.helpers.light_chain import (
     genesis_of,
     public_key,
     signed,
+    signing_key,
     validators_of,
 )
 
@@ -353,6 +357,23 @@ def test_the_time_of_a_vote_is_one_that_its_bytes_can_hold(time_ns: int) -> None
     later = replace(first, time_ns=first.time_ns + time_ns * SECOND)
     with refused("light.malformed"):
         check_block(replace(block, commit=replace(block.commit, signatures=(later, *others))), CHAIN_NAME)
+
+
+def test_the_earliest_time_is_not_taken_for_the_one_after_the_latest() -> None:
+    block = one_block()
+    first, *others = block.commit.signatures
+    number = next(number for number in FOUR if block.validators[0].public_key == public_key(number))
+    message = precommit_sign_bytes(CHAIN_NAME, 1, 0, block.commit.block_id, MIN_TIME_NS)
+    assert message == precommit_sign_bytes(CHAIN_NAME, 1, 0, block.commit.block_id, MAX_TIME_NS)
+    signature = signing_key(number).sign(message).signature
+
+    def at(time_ns: int) -> LightBlock:
+        entry = replace(first, time_ns=time_ns, signature=signature)
+        return replace(block, commit=replace(block.commit, signatures=(entry, *others)))
+
+    check_block(at(MIN_TIME_NS), CHAIN_NAME)
+    with refused("light.malformed"):
+        check_block(at(MAX_TIME_NS), CHAIN_NAME)
 
 
 @pytest.mark.parametrize(
