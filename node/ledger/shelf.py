@@ -12,7 +12,6 @@ half-made one is removed by the next `create` or `clean`.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -112,7 +111,10 @@ class SavedSnapshot:
 
 
 class Shelf:
-    """The snapshots of one node, in a directory that need not be there yet. Threads may share it."""
+    """The snapshots of one node, in a directory that need not be there yet. Threads may share it.
+
+    Every method raises LedgerError state.unreadable, state.write_failed when the directory cannot be used.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -182,8 +184,12 @@ class Shelf:
         """Under another name first: what has the height's name is whole."""
         removing = place.with_name(place.name + _MAKING)
         shutil.rmtree(removing, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             place.rename(removing)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _raise_write_error(error, place)
         shutil.rmtree(removing, ignore_errors=True)
 
     def _entries(self) -> list[Path]:
@@ -191,6 +197,10 @@ class Shelf:
             return [entry for entry in self.directory.iterdir() if entry.is_dir()]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise LedgerError(
+                "state.unreadable", f"cannot read: {error.strerror}", str(self.directory)
+            ) from error
 
 
 def publish(making: Path, place: Path) -> None:
