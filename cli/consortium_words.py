@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cli.output import visible
 from network.consortium.ceremony import GenesisSignature, Standing
 from network.consortium.certificates import moment
 from network.consortium.enrolment import Enrolment
@@ -110,7 +111,7 @@ def genesis_text(genesis: Genesis, members: Sequence[Enrolment] = ()) -> str:
     ]
     for one in genesis.organisations:
         power = f"投票权 power {powers[one.id]}" if one.id in powers else "无验证者 no validator"
-        lines.append(f"  {one.id:>3}  {one.name}，{KINDS[one.kind]}，{power}")
+        lines.append(f"  {one.id:>3}  {visible(one.name)}，{KINDS[one.kind]}，{power}")
         if (one.kind, one.name) in figures:
             lines.append(f"       登记 enrolment {figures[one.kind, one.name]}")
     count = faults_tolerated(powers.values())

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from node.chain.errors import ShelianError
 
@@ -41,14 +42,27 @@ def fail(error: ShelianError, *, as_json: bool, todo: str = "") -> NoReturn:
         )
     else:
         details = error.as_dict()
-        lines = [f"[bold red]失败 failed[/] {error.message}  [dim]({error.code})[/]"]
+        lines = [f"[bold red]失败 failed[/] {_safe(error.message)}  [dim]({error.code})[/]"]
         for key, label in (("got", "得到 got"), ("expected", "应为 expected")):
             if details.get(key) is not None:
-                lines.append(f"  {label}: {details[key]}")
+                lines.append(f"  {label}: {_safe(str(details[key]))}")
         if todo:
-            lines.append(f"  怎么办 what to do: {todo}")
+            lines.append(f"  怎么办 what to do: {_safe(todo)}")
         console.print("\n".join(lines))
     sys.exit(1)
+
+
+def visible(text: str) -> str:
+    """Text out of a file of somebody else's, for a screen: what does not print is shown as its escape, so
+    that it cannot move the cursor or change colours."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
+    )
+
+
+def _safe(text: str) -> str:
+    """`visible`, and brackets are brackets."""
+    return escape(visible(text))
 
 
 def _plain(value: object) -> str:

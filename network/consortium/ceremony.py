@@ -219,7 +219,7 @@ def decode_signature(data: bytes) -> GenesisSignature:
     top = read_file(data, "a signature of a genesis", SIGNATURE_FORMAT, MAX_SIGNATURE_BYTES)
     return top.done(
         GenesisSignature(
-            chain_name=top.take("chain_name", fields.text),
+            chain_name=top.take("chain_name", fields.chain_name),
             genesis_hash=top.take("genesis_hash", fields.hex_bytes(32)),
             kind=top.take("kind", fields.one_of(tuple(ORGANISATION_KINDS))),
             organisation=top.take("organisation", fields.name),

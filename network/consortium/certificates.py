@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from network.consortium.errors import CeremonyError
+from network.consortium.fields import DNS_NAME
 from node.chain.encoding import sha256
 
 MAX_PEM_BYTES: Final = 4_096
@@ -233,7 +234,11 @@ def _domains(extension: x509.Extension[x509.ExtensionType] | None) -> tuple[str,
     if extension is None or not isinstance(extension.value, x509.NameConstraints):
         return ()
     permitted = extension.value.permitted_subtrees or ()
-    return tuple(name.value for name in permitted if isinstance(name, x509.DNSName))
+    domains = tuple(name.value for name in permitted if isinstance(name, x509.DNSName))
+    strange = [name for name in domains if not DNS_NAME.fullmatch(name)]
+    if strange:
+        raise CeremonyError("certificate.extension", "a name constraint is no DNS domain", strange)
+    return domains
 
 
 def _key_usage() -> x509.KeyUsage:

@@ -60,7 +60,6 @@ MAX_REGISTRARS: Final = 8
 MAX_RELYING_PARTIES: Final = 8
 MAX_POWER: Final = 1 << 48
 """The Consortium contract's bound on one validator's power."""
-CHAIN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
 
 _HOST_AND_PORT: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253}):([1-9][0-9]{0,4})")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -295,9 +294,7 @@ def _content_json(content: EnrolmentContent) -> dict[str, object]:
 def _content(value: object, path: str) -> EnrolmentContent:
     entry = Fields(value, path)
     content = EnrolmentContent(
-        chain_name=entry.take(
-            "chain_name", fields.matching(CHAIN_NAME, "lower-case letters, digits, hyphens")
-        ),
+        chain_name=entry.take("chain_name", fields.chain_name),
         purpose=entry.take("purpose", fields.one_of(PURPOSES)),
         kind=entry.take("kind", fields.one_of(tuple(ORGANISATION_KINDS))),
         name=entry.take("name", fields.name),

@@ -22,6 +22,7 @@ from node.chain.errors import DecodeError
 MAX_NAME: Final = 60
 """Characters of a name: it also stands in the subject of an X.509 certificate, which ends at 64."""
 _MARKUP: Final = frozenset("[]{}<>\\")
+CHAIN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
 DNS_NAME: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 )
@@ -107,6 +108,11 @@ def name(value: object, path: str) -> str:
     ):
         refuse(path, "must be a plain name", found[:80], f"2 to {MAX_NAME} printable characters, NFC")
     return found
+
+
+def chain_name(value: object, path: str) -> str:
+    """As `node.chain.genesis` wants it."""
+    return matching(CHAIN_NAME, "lower-case letters, digits, hyphens")(value, path)
 
 
 def boolean(value: object, path: str) -> bool:

@@ -22,13 +22,13 @@ from typing import Final
 from contracts.genesis import PeerSpec, RegistrarSpec
 from network.consortium.certificates import ENDING_SOON, check_validity, moment
 from network.consortium.enrolment import (
-    CHAIN_NAME,
     Enrolment,
     is_this_machine,
     public_keys,
     row_id,
 )
 from network.consortium.errors import CeremonyError
+from network.consortium.fields import CHAIN_NAME
 from network.consortium.genesis import Member, MemberValidator, Origin, Plan, plan_genesis
 from network.consortium.relying_parties import specification
 from node.chain.genesis import ORGANISATION_KINDS, SYSTEMS, Genesis

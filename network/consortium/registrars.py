@@ -168,7 +168,7 @@ def decode_registrar_statement(data: bytes) -> RegistrarStatement:
     entry = read_file(data, "a registrar's statement", FORMAT, MAX_FILE_BYTES)
     return entry.done(
         RegistrarStatement(
-            chain_name=entry.take("chain_name", fields.text),
+            chain_name=entry.take("chain_name", fields.chain_name),
             purpose=entry.take("purpose", fields.one_of(PURPOSES)),
             kind=entry.take("kind", fields.one_of(tuple(ORGANISATION_KINDS))),
             organisation=entry.take("organisation", fields.name),

@@ -120,6 +120,14 @@ def rsa_key() -> str:
                 )
             ),
         ),
+        (
+            "certificate.extension",
+            lambda: certificate(
+                extra=lambda builder: builder.add_extension(
+                    x509.NameConstraints([x509.DNSName("\x1b[2Jexample")], None), critical=True
+                )
+            ),
+        ),
         ("certificate.subject", lambda: certificate(name=subject("one", "two"))),
         ("certificate.malformed", lambda: OURS.pem + OURS.pem),
         ("certificate.malformed", lambda: "our CA:\n" + OURS.pem),

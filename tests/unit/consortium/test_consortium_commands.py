@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from cli.consortium import app
 from cli.consortium_genesis import parse_time
+from cli.output import fail
 from identity.keys import ED25519, SM2, generate_key
 from identity.keystore import Cost, save_key
 from network.comet.home import CometPlace, load_settings
@@ -351,6 +352,25 @@ def test_who_does_not_say_yes_signs_nothing(ceremony: Ceremony, tmp_path: Path) 
     arguments = ["sign", str(ceremony.genesis), "--keys", str(court.keys), "--out", str(tmp_path / "s.json")]
     assert runner.invoke(app, arguments, input="n\n").exit_code == 1
     assert not (tmp_path / "s.json").exists()
+
+
+def test_a_strangers_file_cannot_paint_on_the_screen(ceremony: Ceremony, tmp_path: Path) -> None:
+    document = json.loads(ceremony.genesis.read_bytes())
+    document["organisations"][0]["name"] = "\x1b[2J示例[/b]"
+    del document["evm_chain_id"]
+    (tmp_path / "genesis.json").write_text(json.dumps(document))
+    outcome = run("show", tmp_path / "genesis.json")
+    assert outcome.exit_code == 0, outcome.output
+    assert "\\x1b[2J示例[/b]" in outcome.stdout
+    assert "\x1b" not in outcome.stdout
+
+
+def test_a_refusal_shows_what_it_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fail(ShelianError("ceremony.bad_value", "name [/b]", "\x1b[2J[red]"), as_json=False)
+    said = capsys.readouterr().err
+    assert "name [/b]" in said
+    assert "\\x1b[2J[red]" in said
 
 
 @pytest.mark.parametrize(
