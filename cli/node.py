@@ -17,7 +17,6 @@ from network.embedded import Pace, ValidatorKey
 from network.runner import CometConfig, EmbeddedConfig, NodeConfig, run_node
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis
-from node.ledger.restore import finish_restore
 from node.ledger.retention import Retention
 from node.rpc.access import load_tokens
 from node.rpc.config import LOOPBACK_NAMES, RpcConfig, Tls
@@ -41,6 +40,9 @@ def node(
         str,
         typer.Option(help="旧状态 old states to keep: archive (all), recent:N, snapshot:EVERY[:KEEP]"),
     ] = "archive",
+    snapshot_every: Annotated[
+        int, typer.Option(min=0, help="快照 blocks between snapshots that joining nodes begin with; 0 = none")
+    ] = 0,
     tokens: Annotated[Path | None, typer.Option(help="file of bearer tokens and their scopes")] = None,
     certificate: Annotated[Path | None, typer.Option(help="TLS certificate (PEM)")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
@@ -63,7 +65,6 @@ def node(
     configure_logs(as_json=log_json)
     layout = Layout(data.resolve())
     genesis = load_genesis(layout)
-    finish_restore(layout.ledger)
     config = NodeConfig(
         directory=layout.ledger,
         engine=_engine(layout, genesis, passphrase_file, heartbeat),
@@ -77,6 +78,7 @@ def node(
         ),
         genesis=genesis,
         retention=Retention.parse(history),
+        snapshot_every=snapshot_every,
     )
     run_node(config)
 

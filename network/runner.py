@@ -26,11 +26,13 @@ from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import Engine, EngineStatus
 from network.intake import Intake, Outcome
 from network.pruning import Pruning
+from network.snapshots import SnapshotMaking
 from node.chain.errors import LedgerError, ShelianError
 from node.chain.genesis import Genesis
 from node.chain.transaction import Address
 from node.execution.executor import Executor
 from node.ledger import Admitted, FinalizedBlock, Ledger, LedgerSnapshot
+from node.ledger.restore import finish_restore
 from node.ledger.retention import ARCHIVE, Retention
 from node.rpc.backend import NodeStatus, PendingTransaction, PoolStatus
 from node.rpc.config import RpcConfig
@@ -85,6 +87,8 @@ class NodeConfig:
         genesis: when given, the directory must be of that chain.
         pool: how much may wait for a block.
         retention: which old states stay.
+        snapshot_every: a snapshot is made every so many blocks; 0: none.
+        snapshots_kept: how many of them, newest first.
     """
 
     directory: Path
@@ -93,6 +97,13 @@ class NodeConfig:
     genesis: Genesis | None = None
     pool: PoolLimits = field(default_factory=PoolLimits)
     retention: Retention = ARCHIVE
+    snapshot_every: int = 0
+    snapshots_kept: int = 2
+
+    @property
+    def shelf(self) -> Path:
+        """Where snapshots lie: beside the ledger."""
+        return self.directory.parent / "snapshots"
 
 
 class Node:
@@ -100,11 +111,17 @@ class Node:
 
     def __init__(self, config: NodeConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
+        finish_restore(config.directory)
         self._ledger = Ledger.open(config.directory, config.genesis, retention=config.retention)
         self._pending_listeners: list[Callable[[bytes], None]] = []
         try:
             self._drive(config)
             self._pruning = Pruning(self._ledger)
+            self._snapshots = None
+            if config.snapshot_every:
+                self._snapshots = SnapshotMaking(
+                    self._ledger, config.shelf, every=config.snapshot_every, keep=config.snapshots_kept
+                )
             self._server = RpcServer(self, config.rpc)
         except BaseException:
             self._ledger.close()
@@ -133,6 +150,7 @@ class Node:
             self._pool,
             self._intake.submit,
             forwarding,
+            config.shelf,
             self._clock_ns,
         )
 
@@ -156,6 +174,8 @@ class Node:
             raise
         self._engine.start()
         self._pruning.start()
+        if self._snapshots is not None:
+            self._snapshots.start()
         tip = self._ledger.tip
         _log.info("node started", url=self.url, height=tip.height, chain=self._ledger.genesis.chain_name)
 
@@ -164,6 +184,8 @@ class Node:
         await asyncio.to_thread(self._engine.stop)
         await asyncio.to_thread(self._intake.stop)
         await asyncio.to_thread(self._pruning.stop)
+        if self._snapshots is not None:
+            await asyncio.to_thread(self._snapshots.stop)
         self._ledger.close()
         _log.info("node stopped")
 

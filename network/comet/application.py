@@ -7,6 +7,7 @@ what is ready in our pool, through `Ledger.prepare` ProcessProposal           `L
 parent's state, not executed FinalizeBlock             `Ledger.finalize`: executed in an overlay, kept in
 memory Commit                    `Ledger.commit`: one synced batch; then the pool goes on CheckTx
 is it in our pool, and ready? Info, Query               the tip; who may connect
+snapshots                 given to nodes that join, and taken by one (`network.comet.state_sync`)
 ========================
 ==========================================================================================
 
@@ -41,12 +42,13 @@ from network.comet.faults import CometFault
 from network.comet.forwarding import Forwarding
 from network.comet.genesis_check import check_init_chain
 from network.comet.peers import PeerFilter
+from network.comet.state_sync import StateSync
 from network.engine import Misbehaviour
 from network.intake import Outcome
 from node.chain.encoding import keccak256
 from node.chain.errors import BlockRejected, LedgerError, ShelianError
 from node.chain.validators import Validator
-from node.ledger import DecidedBlock, FinalizedBlock, Ledger
+from node.ledger import DecidedBlock, FinalizedBlock, Ledger, Tip
 from node.ledger.ledger import HEADERS_AT_RISK
 from node.txpool import TransactionPool
 
@@ -91,6 +93,7 @@ class Application:
         forwarding: Forwarding,
         headers: Headers,
         peers: PeerFilter,
+        state_sync: StateSync,
         clock_ns: Callable[[], int],
     ) -> None:
         """`submit` checks transactions and puts them into the pool (`network.intake.Intake`)."""
@@ -100,6 +103,7 @@ class Application:
         self._forwarding = forwarding
         self._headers = headers
         self._peers = peers
+        self._state_sync = state_sync
         self._clock_ns = clock_ns
         self._consensus = ThreadPoolExecutor(1, thread_name_prefix="consensus")
         self._finalized: FinalizedBlock | None = None
@@ -121,6 +125,7 @@ class Application:
     def stop(self) -> None:
         """Finish what is in hand."""
         self._consensus.shutdown(wait=True)
+        self._state_sync.stop()
 
     # ---- answered at once
 
@@ -129,7 +134,7 @@ class Application:
         height = self._reported_height(tip.height)
         return pb.ResponseInfo(
             data=_SOFTWARE,
-            app_version=self._ledger.genesis.rules.version,
+            app_version=self._reported_version(tip),
             last_block_height=height,
             last_block_app_hash=tip.app_hash if height else b"",
         )
@@ -218,19 +223,18 @@ class Application:
         return status(status=status.REJECT if request.vote_extension else status.ACCEPT)
 
     async def list_snapshots(self, request: pb.RequestListSnapshots) -> pb.ResponseListSnapshots:
-        """None are offered over CometBFT's gossip."""
-        return pb.ResponseListSnapshots()
-
-    async def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
-        return pb.ResponseOfferSnapshot(result=pb.ResponseOfferSnapshot.ABORT)
+        return await self._state_sync.list()
 
     async def load_snapshot_chunk(self, request: pb.RequestLoadSnapshotChunk) -> pb.ResponseLoadSnapshotChunk:
-        return pb.ResponseLoadSnapshotChunk()
+        return await self._state_sync.load(request)
+
+    async def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
+        return await self._in_order(self._state_sync.offer, request)
 
     async def apply_snapshot_chunk(
         self, request: pb.RequestApplySnapshotChunk
     ) -> pb.ResponseApplySnapshotChunk:
-        return pb.ResponseApplySnapshotChunk(result=pb.ResponseApplySnapshotChunk.ABORT)
+        return await self._in_order(self._state_sync.apply, request)
 
     # ---- in the consensus thread
 
@@ -335,6 +339,14 @@ class Application:
         age = self._ledger.genesis.consensus_params.evidence_max_age_num_blocks
         lowest = min(tip - max(age, HEADERS_AT_RISK), self._headers.next_height - 1)
         return lowest if lowest > self._ledger.genesis.initial_height else 0
+
+    def _reported_version(self, tip: Tip) -> int:
+        """CometBFT asks for it twice: while its own state is that of the genesis, for the first header; and
+        at the end of state sync, for the header after the snapshot.
+        """
+        genesis = self._ledger.genesis
+        rules = tip.rules if tip.height > genesis.initial_height else genesis.rules
+        return rules.version
 
     def _reported_height(self, height: int) -> int:
         """0 before the first block of this genesis, whatever height it begins at."""

@@ -24,6 +24,7 @@ from network.comet.rpc_answers import (
     CometStatus,
     Peer,
     decode_genesis_identity,
+    decode_last_commit,
     decode_peers,
     decode_signed_header,
     decode_status,
@@ -91,6 +92,13 @@ class CometClient:
         if answer is None or not (isinstance(answer, dict) and _has_commit(answer)):
             raise CometFault("comet.rpc_no_block", "CometBFT does not hold this block", height)
         return decode_signed_header(answer, height)
+
+    async def last_commit(self, height: int) -> Commit:
+        """The commit that block `height` carries for the one before. Raises CometFault comet.rpc_no_block."""
+        answer = await self._ask("block", height=str(height))
+        if not isinstance(answer, dict) or answer.get("block") is None:
+            raise CometFault("comet.rpc_no_block", "CometBFT does not hold this block", height)
+        return decode_last_commit(answer, height)
 
     async def validators(self, height: int) -> tuple[Validator, ...]:
         """Who signs block `height`, in CometBFT's order. Raises CometFault `comet.rpc_no_block`."""

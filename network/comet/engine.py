@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -36,10 +37,12 @@ from network.comet.home import CometPlace, CometSettings, write_configuration
 from network.comet.peers import PeerFilter
 from network.comet.process import CometProcess
 from network.comet.server import AbciServer
+from network.comet.state_sync import StateSync
 from network.engine import EngineStatus
 from network.intake import Outcome
 from node.chain.errors import ShelianError
 from node.ledger import Ledger
+from node.ledger.shelf import Shelf
 from node.txpool import TransactionPool
 
 _log = structlog.get_logger("network.comet")
@@ -61,10 +64,11 @@ class CometEngine:
         pool: TransactionPool,
         submit: Callable[[Sequence[bytes]], Awaitable[list[Outcome]]],
         forwarding: Forwarding,
+        shelf: Path,
         clock_ns: Callable[[], int],
     ) -> None:
-        """`forwarding` is the one that `pool` tells what has become ready; `submit` puts transactions into
-        the pool.
+        """`submit` puts transactions into the pool; `forwarding` is the one that `pool` tells what has become
+        ready; `shelf` is where the node's snapshots lie.
         """
         self._place = place
         self._settings = settings
@@ -75,7 +79,14 @@ class CometEngine:
         self._headers = HeaderCursor(ledger, self._client)
         self._peers = PeerFilter(ledger, settings.bootstrap)
         self._application = Application(
-            ledger, pool, submit, forwarding, self._headers, self._peers, clock_ns
+            ledger,
+            pool,
+            submit,
+            forwarding,
+            self._headers,
+            self._peers,
+            StateSync(ledger, Shelf(shelf), self._headers),
+            clock_ns,
         )
         self._process = CometProcess(place, lambda: self._application.failure)
         self._seen: CometStatus | None = None

@@ -31,6 +31,7 @@ from node.chain.errors import LedgerError, ProofError, ShelianError
 from node.chain.header import Header, header_hash
 from node.chain.validators import Validator
 from node.ledger import DeliveredHeader, Ledger, LedgerSnapshot
+from node.ledger.restore import require_first_header
 
 _log = structlog.get_logger("network.comet.headers")
 
@@ -48,6 +49,10 @@ class Source(Protocol):
         """As `network.comet.client.CometClient.commit`."""
         ...
 
+    async def last_commit(self, height: int) -> Commit:
+        """As `network.comet.client.CometClient.last_commit`."""
+        ...
+
 
 class HeaderCursor:
     """See the module. Belongs to one event loop; `committed` is for any thread."""
@@ -55,16 +60,22 @@ class HeaderCursor:
     def __init__(self, ledger: Ledger, source: Source) -> None:
         self._ledger = ledger
         self._source = source
-        self._next = ledger.headers_end
+        self._next = 0
         self._seen: Commit | None = None  # of the height before `_next`
         self._alarm: ShelianError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headers")
-        with ledger.snapshot() as snapshot:
-            encoded = snapshot.commit(self._next - 1)
-        if encoded is not None:
-            self._seen = decode_commit(encoded)
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """The ledger is another one: at the start, or after a snapshot took the place of an empty one."""
+        end = self._ledger.headers_end
+        with self._ledger.snapshot() as snapshot:
+            encoded = snapshot.commit(end - 1)
+            self._base = snapshot.base
+        self._seen = None if encoded is None else decode_commit(encoded)
+        self._next = end
 
     @property
     def next_height(self) -> int:
@@ -126,6 +137,8 @@ class HeaderCursor:
             return None
         if seen is not None and commit_hash(seen) == header.last_commit_hash:
             return seen
+        if header.height - 1 == self._base:  # CometBFT does not hold the block that a snapshot was made of
+            return await self._source.last_commit(header.height)
         _, commit, _ = await self._source.commit(header.height - 1)
         return commit
 
@@ -140,7 +153,7 @@ class HeaderCursor:
             for one in delivered:
                 try:
                     self._check(one, verified, snapshot)
-                except (CometFault, ProofError) as error:
+                except (CometFault, ProofError, LedgerError) as error:
                     reason = error
                     break
                 sound.append(one)
@@ -158,7 +171,8 @@ class HeaderCursor:
     def _check(self, one: DeliveredHeader, verified: Commit | None, snapshot: LedgerSnapshot) -> None:
         """`verified`: the commit seen for the height before, which needs no second look.
 
-        Raises CometFault comet.wrong_header, comet.wrong_commit; ProofError commit.*.
+        Raises CometFault comet.wrong_header, comet.wrong_commit; ProofError commit.*; LedgerError
+        ledger.base_differs, state.*.
         """
         header, height = one.header, one.header.height
         record = snapshot.block(height)
@@ -169,6 +183,8 @@ class HeaderCursor:
                 header_hash(header),
                 None if record is None else record.hash,
             )
+        if snapshot.base and height == snapshot.base + 1:
+            require_first_header(snapshot, header)
         commit = one.commit
         if commit is None or commit.block_id.hash != record.hash:
             raise CometFault("comet.wrong_commit", f"the commit is not of block {height}", None, record.hash)

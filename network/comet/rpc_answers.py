@@ -99,6 +99,17 @@ def decode_signed_header(result: object, height: int) -> tuple[Header, Commit, b
     return header, commit, answer.take("canonical", _boolean)
 
 
+def decode_last_commit(result: object, height: int) -> Commit:
+    """The commit in block `height`, of the height before.
+
+    Raises CometFault `comet.rpc_malformed`, `comet.rpc_wrong_height`.
+    """
+    commit = _commit(_Answer.of(result, "block").inner("block").inner("last_commit"))
+    if commit.height != height - 1:
+        raise CometFault("comet.rpc_wrong_height", "a commit of another height", commit.height, height - 1)
+    return commit
+
+
 def decode_validators(result: object, height: int) -> tuple[tuple[Validator, ...], int]:
     """One page of validators, in CometBFT's order, and how many there are in all.
 

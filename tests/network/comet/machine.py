@@ -12,9 +12,11 @@ from network.comet.application import Application
 from network.comet.forwarding import Forwarding
 from network.comet.headers import HeaderCursor
 from network.comet.peers import PeerFilter
+from network.comet.state_sync import StateSync
 from network.intake import Intake, Outcome
 from node.chain.encoding import keccak256
 from node.ledger import Ledger
+from node.ledger.shelf import Shelf
 from node.txpool import TransactionPool
 from tests.helpers.ledger import SECOND_NS, Chain
 from tests.network.comet.model_comet import ModelComet, set_time
@@ -45,6 +47,7 @@ class Machine:
             self.forwarding,
             self.cursor,
             PeerFilter(self.ledger, bootstrap),
+            StateSync(self.ledger, Shelf(path.parent / "snapshots"), self.cursor),
             self.now_ns,
         )
 

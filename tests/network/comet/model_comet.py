@@ -271,6 +271,9 @@ class ModelComet:
         canonical = height < len(self.blocks)
         return stored.header, self.blocks[height].last_commit if canonical else stored.seen, canonical
 
+    async def last_commit(self, height: int) -> Commit:
+        return self.blocks[height - 1].last_commit
+
     def _state(self) -> State:
         assert self.state is not None, "no handshake yet"
         return self.state

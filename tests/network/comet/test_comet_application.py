@@ -161,7 +161,7 @@ def test_validators_and_rules_change_when_the_specification_says(tmp_path: Path)
         assert [stored.header.app_version for stored in comet.blocks] == [1, 1, 1, 1, 2, 2, 2]
         params = comet.responses[4].consensus_param_updates
         assert [name.name for name, _ in params.ListFields()] == ["version"]
-        assert (await machine.application.info(pb.RequestInfo())).app_version == 1
+        assert (await machine.application.info(pb.RequestInfo())).app_version == 2
         await require_whole(machine)
 
     run(drive())

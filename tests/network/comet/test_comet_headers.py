@@ -38,6 +38,9 @@ class Source:
             raise CometFault("comet.rpc_no_block", "CometBFT does not hold this block", height)
         return self.forged.get(height) or await self.comet.commit(height)
 
+    async def last_commit(self, height: int) -> Commit:
+        return await self.comet.last_commit(height)
+
 
 async def machine_of(tmp_path: Path, blocks: int) -> tuple[Machine, Source]:
     machine = await ready_machine(tmp_path)
