@@ -19,6 +19,7 @@ from network.consortium.ceremony import (
     decode_record,
     decode_signature,
     encode_record,
+    require_record_of,
 )
 from network.consortium.enrolment import Enrolment, decode_enrolment
 from network.consortium.errors import CeremonyError
@@ -56,14 +57,7 @@ def load_ceremony(
     path = record_beside(genesis_file)
     record = None
     if path.exists():
-        record = _named(path, lambda path: decode_record(read_bytes(path, MAX_RECORD_BYTES)))
-        if record.genesis_hash != genesis.hash:
-            raise CeremonyError(
-                "ceremony.other_genesis",
-                f"{path.name} is the record of another genesis",
-                record.genesis_hash,
-                genesis.hash,
-            )
+        record = _named(path, lambda path: _record_of(genesis, path))
     elif not enrolments:
         raise CeremonyError(
             "ceremony.no_record",
@@ -81,15 +75,12 @@ def load_ceremony(
 def start_record(genesis_file: Path, genesis: Genesis, enrolments: Sequence[Enrolment]) -> Path:
     """The record without signatures beside a new genesis; a record of the same genesis is left as it is.
 
-    Raises CeremonyError ceremony.output_exists.
+    Raises CeremonyError ceremony.other_genesis.
     """
     path = record_beside(genesis_file)
     if not path.exists():
         return save_record(genesis_file, genesis, enrolments, ())
-    if decode_record(read_bytes(path, MAX_RECORD_BYTES)).genesis_hash != genesis.hash:
-        raise CeremonyError(
-            "ceremony.output_exists", "the record of another genesis lies there", str(path), "a new name"
-        )
+    _named(path, lambda path: _record_of(genesis, path))
     return path
 
 
@@ -135,6 +126,12 @@ def replace(path: Path, data: bytes) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)
+
+
+def _record_of(genesis: Genesis, path: Path) -> Record:
+    record = decode_record(read_bytes(path, MAX_RECORD_BYTES))
+    require_record_of(genesis, record)
+    return record
 
 
 def _named(path: Path, load: Callable[[Path], _T]) -> _T:

@@ -259,6 +259,20 @@ def check_ceremony(
     return standing
 
 
+def check_record(genesis: Genesis, record: Record) -> Standing:
+    """A record, years later. Raises CeremonyError: those of `require_record_of` and `check_ceremony`."""
+    require_record_of(genesis, record)
+    return check_ceremony(genesis, record.enrolments, record.signatures)
+
+
+def require_record_of(genesis: Genesis, record: Record) -> None:
+    """Refuse the record of another genesis. Raises CeremonyError ceremony.other_genesis."""
+    if record.genesis_hash != genesis.hash:
+        raise CeremonyError(
+            "ceremony.other_genesis", "the record of another genesis", record.genesis_hash, genesis.hash
+        )
+
+
 def encode_record(record: Record) -> bytes:
     """The ceremony as one file; the same for the same set of enrolments and signatures."""
     members = arrange(record.enrolments)
