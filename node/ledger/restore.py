@@ -452,7 +452,7 @@ class _StateBuilder:
 
     def _flush(self) -> None:
         if self._batch.rows:
-            self._database.write(self._batch, sync=False)
+            self._database.write(self._batch, sync=False, remember=False)
             self._batch.rows.clear()
 
 

@@ -178,8 +178,9 @@ class Database:
         except RuntimeError as error:
             raise read_error(error) from error
 
-    def write(self, batch: Batch, sync: bool = True) -> None:
-        """Write all rows of `batch`, or none. With `sync` they are on the disk on return.
+    def write(self, batch: Batch, sync: bool = True, remember: bool = True) -> None:
+        """Write all rows of `batch`, or none. With `sync` they are on the disk on return. With `remember` the
+        trie nodes among them are kept in memory: the next block needs them.
 
         Raises LedgerError `state.disk_full`, `state.write_failed`, `state.corrupt` (LevelDB has come upon
         damage while it merged tables); after any of them the database takes no more writes until it is
@@ -201,10 +202,11 @@ class Database:
         except (plyvel.Error, RuntimeError, OSError) as error:
             self._failed = True
             raise _write_error(error) from error
-        nodes = NODES.prefix
-        for key, value in batch.rows.items():
-            if key.startswith(nodes) and value is not None:
-                self._caches.add_node(key[1:], value[8:])
+        if remember:
+            nodes = NODES.prefix
+            for key, value in batch.rows.items():
+                if key.startswith(nodes) and value is not None:
+                    self._caches.add_node(key[1:], value[8:])
         self._step(STEPS[1])
 
     def _step(self, name: str) -> None:
