@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from cli import consortium_genesis
-from cli.consortium_data import Addresses, make_data, require_signed, settings_for
+from cli.consortium_data import Addresses, listening, make_data, require_signed, settings_for
 from cli.consortium_files import load_ceremony, load_genesis_file, require_absent, write_new
 from cli.consortium_options import (
     Enrolments,
@@ -302,8 +302,8 @@ def init(
     standing = check_ceremony(genesis, members, signatures)
     reasons = dict(_reason(one) for one in without or ())
     require_signed(standing, own, reasons)
-    port = content.address.rpartition(":")[2]
-    settings = settings_for(own, standing.members, Addresses(p2p or f"0.0.0.0:{port}", rpc, metrics))
+    addresses = Addresses(p2p or listening(content.address), rpc, metrics)
+    settings = settings_for(own, standing.members, addresses)
     layout = Layout(data.resolve())
     make_data(layout, genesis, (members, signatures), reasons, node, settings)
     say(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -44,11 +45,12 @@ def require_signed(standing: Standing, own: Enrolment, reasons: Mapping[str, str
         raise CeremonyError(
             "ceremony.own_signature", f"{own.who} has not signed this genesis itself", None, "sign first"
         )
-    known = {one.content.kind for one in standing.missing} | {one.content.name for one in standing.missing}
+    kinds = Counter(one.content.kind for one in standing.missing)
+    known = {one.content.name for one in standing.missing} | {kind for kind, n in kinds.items() if n == 1}
     for who, reason in reasons.items():
         if who not in known:
             raise CeremonyError(
-                "ceremony.reason", "nobody of this kind or name is missing", who, sorted(known)
+                "ceremony.reason", "not exactly one of this kind or name is missing", who, sorted(known)
             )
         if len(reason.strip()) < MIN_REASON:
             raise CeremonyError(
@@ -76,6 +78,12 @@ def require_signed(standing: Standing, own: Enrolment, reasons: Mapping[str, str
 def reason_for(one: Enrolment, reasons: Mapping[str, str]) -> str | None:
     """Why the chain starts without this member's signature."""
     return reasons.get(one.content.kind) or reasons.get(one.content.name)
+
+
+def listening(address: str) -> str:
+    """Every address of this machine, at the port that the others were given."""
+    host, _, port = address.rpartition(":")
+    return f"[::]:{port}" if host.startswith("[") else f"0.0.0.0:{port}"
 
 
 def settings_for(own: Enrolment, members: Sequence[Enrolment], addresses: Addresses) -> CometSettings:

@@ -159,11 +159,13 @@ def _decode(pem: str) -> AgencyCertificate:
     certificate = x509.load_pem_x509_certificate(raw)
     if certificate.public_bytes(Encoding.PEM) != raw:
         raise CeremonyError("certificate.malformed", "the CA certificate is not plain PEM of one certificate")
-    # 2. Version 3.
+    # 2. Version 3, and a serial number as it allows.
     if certificate.version is not x509.Version.v3:
         raise CeremonyError(
             "certificate.version", "the certificate is not X.509 v3", certificate.version.name, "v3"
         )
+    if certificate.serial_number <= 0:
+        raise CeremonyError("certificate.malformed", "the serial number is not positive (RFC 5280)")
     # 3. A key on P-256.
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):

@@ -141,6 +141,7 @@ def test_another_profile_is_refused_by_name(code: str, make: Callable[[], str]) 
         decode_certificate(make())
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_no_byte_of_a_certificate_can_be_changed() -> None:
     raw = OURS.pem.encode()
     for place in range(len(raw)):

@@ -66,6 +66,7 @@ def test_an_enrolment_comes_back_as_it_was_made() -> None:
     assert encode_enrolment(decode_enrolment(RAW)) == RAW
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_no_byte_of_the_file_can_be_changed() -> None:
     for place in range(len(RAW)):
         changed = RAW[:place] + bytes([RAW[place] ^ 1]) + RAW[place + 1 :]
