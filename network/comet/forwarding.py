@@ -24,7 +24,7 @@ import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol
 
 import structlog
@@ -120,9 +120,10 @@ class Forwarding:
     def _wake(self) -> None:
         """Once for many: a hop into the loop costs more than all the rest."""
         loop = self._loop
-        if loop is not None and not self._is_waking and not loop.is_closed():
+        if loop is not None and not self._is_waking:
             self._is_waking = True
-            loop.call_soon_threadsafe(self._wake_lanes)
+            with suppress(RuntimeError):  # the loop has ended: nothing is forwarded any more
+                loop.call_soon_threadsafe(self._wake_lanes)
 
     def _wake_lanes(self) -> None:
         self._is_waking = False

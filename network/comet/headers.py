@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, Protocol
 
 import structlog
@@ -90,8 +91,9 @@ class HeaderCursor:
     def committed(self) -> None:
         """The ledger has a new block."""
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._wake.set)
+        if loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:
         """Keep up with the ledger until cancelled."""

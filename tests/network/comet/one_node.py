@@ -105,14 +105,18 @@ class OneNode:
     def height(self) -> int:
         return int(self.call("shelian_status")["height"], 16)
 
-    def transfer(self, nonce: int, target: int = 0x99) -> bytes:
+    def transfer(self, nonce: int) -> bytes:
         """A call of nothing by PERSON."""
+        return self.transaction(nonce, Call(bytes(19) + b"\x99", b""))
+
+    def transaction(self, nonce: int, call: Call) -> bytes:
+        """Signed by PERSON, who may call anything."""
         unsigned = build_imi(
             chain_id=self.genesis.evm_chain_id,
             nonce=nonce,
             valid_until=int(time.time()) + 600,
-            gas_limit=100_000,
-            calls=[Call(target.to_bytes(20, "big"), b"")],
+            gas_limit=500_000,
+            calls=[call],
             scheme=ED25519,
             public_key=PERSON.public_key,
         )

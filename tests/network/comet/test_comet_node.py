@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,9 +14,11 @@ import pytest
 from network.comet.home import load_settings
 from node.chain.commit import decode_commit, verify_commit
 from node.chain.header import decode_header, header_hash
+from node.chain.rules import FIRST_RULES
 from node.chain.validators import Validator
 from node.ledger import Ledger
 from node.ledger.check import check_ledger
+from tests.helpers.ledger import set_rules, set_validators
 from tests.network.comet.one_node import OneNode, Sender, until
 from tests.network.comet.small_network import require_cometbft
 
@@ -112,6 +115,39 @@ def test_a_node_that_was_stopped_goes_on_where_it_was(node: OneNode) -> None:
     until(lambda: node.call("shelian_health")["ok"], "it does not come up")
     until(lambda: "code" not in node.call("shelian_getHeader", "latest"), "the headers do not come")
     node.stop()
+    require_whole(node, tail=0)
+
+
+def test_rules_and_validators_change_in_a_running_chain(node: OneNode) -> None:
+    """CometBFT accepts the updates and goes on; the headers have them when the specification says."""
+    node.start()
+    until(node.height, "no first block")
+    own = node.genesis.validators[0].public_key
+    stronger = set_validators(2, [Validator(own, 12)])
+    at = int(node.wait_for(node.send(node.transaction(0, stronger)))["blockNumber"], 16)
+    activation = at + 6
+    rules = replace(FIRST_RULES, version=2, activation_height=activation, byte_gas=17)
+    node.wait_for(node.send(node.transaction(1, set_rules(rules))))
+    nonce = 2
+    while node.height() < activation + 2:
+        node.wait_for(node.send(node.transfer(nonce)))
+        nonce += 1
+    until(lambda: node.call("shelian_health")["ok"], "it does not come up")
+    node.stop()
+    node.start()
+    node.wait_for(node.send(node.transfer(nonce)))
+    until(lambda: "code" not in node.call("shelian_getHeader", "latest"), "the headers do not come")
+    node.stop()
+    with Ledger.open(node.ledger) as ledger, ledger.snapshot() as snapshot:
+        assert ledger.rules.version == 2
+        headers = {
+            height: decode_header(snapshot.header(height) or b"")
+            for height in range(1, ledger.tip.height + 1)
+        }
+        assert [one.power for one in snapshot.validators(at + 1)] == [10]
+        assert [one.power for one in snapshot.validators(at + 2)] == [12]
+    assert headers[at + 1].validators_hash != headers[at + 2].validators_hash
+    assert all(one.app_version == (2 if height >= activation else 1) for height, one in headers.items())
     require_whole(node, tail=0)
 
 
