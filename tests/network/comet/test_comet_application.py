@@ -384,6 +384,9 @@ def test_calls_out_of_order_are_refused_and_change_nothing(tmp_path: Path) -> No
         await machine.add(*eventful(machine.chain, 1))
         root = machine.ledger.tip.app_hash
         with pytest.raises(CometFault) as error:
+            await application.commit(pb.RequestCommit())
+        assert refused(error) == "comet.nothing_finalized", "that block is done with"
+        with pytest.raises(CometFault) as error:
             await application.init_chain(comet.init_chain())
         assert refused(error) == "comet.init_chain_late"
         again = pb.RequestFinalizeBlock(height=1, hash=comet.blocks[0].hash)

@@ -152,6 +152,26 @@ def test_a_wrong_canonical_commit_is_not_saved(tmp_path: Path) -> None:
     asyncio.run(drive())
 
 
+def test_a_canonical_commit_is_verified_too(tmp_path: Path) -> None:
+    """The header's hash covers the signatures, not the round that they are for."""
+
+    async def drive() -> None:
+        machine, source = await machine_of(tmp_path, 2)
+        await machine.fetch_headers()
+        await machine.add()
+        machine.cursor = HeaderCursor(machine.ledger, source)
+        header, commit, _ = await machine.comet.commit(2)
+        assert commit != machine.comet.blocks[1].seen
+        source.forged[2] = (header, replace(commit, round=7), True)
+        await machine.fetch_headers()
+        assert machine.cursor.alarm is not None
+        assert machine.cursor.alarm.code == "commit.bad_signature"
+        assert machine.cursor.next_height == 3
+        machine.close()
+
+    asyncio.run(drive())
+
+
 def test_what_cometbft_does_not_have_yet_is_waited_for(tmp_path: Path) -> None:
     async def drive() -> None:
         machine, source = await machine_of(tmp_path, 3)
