@@ -139,9 +139,9 @@ class Ledger:
         """Go on with another ledger of the same chain, which `put_in_place` moves to this one's path, where
         it may remove what is there: for a node that joins by a snapshot (`node.ledger.restore`).
 
-        In the engine's thread, between blocks, and not beside `prune`. Snapshots still held raise from now
-        on. When `put_in_place` raises, this goes on with what it has left. Raises what it raises; LedgerError
-        ledger.other_chain, state.*.
+        In the engine's thread, between blocks. Snapshots still held raise from now on. When `put_in_place`
+        raises, this goes on with what it has left. Raises what it raises; LedgerError ledger.other_chain,
+        state.*.
         """
         path, genesis = self.path, self.genesis
         with self._writing:
@@ -358,16 +358,22 @@ class Ledger:
         """
         with self._writing:
             self._written_beside = set()
+            database, cursor = self._database, self._pruning
         try:
-            with self._database.snapshot() as reads:
-                step = plan_step(reads, self.retention, self._pruning)
+            with database.snapshot() as reads:
+                step = plan_step(reads, self.retention, cursor)
             if step is None:
                 return False
             with self._writing:
-                step.spare(self._written_beside)
-                self._database.write(step.batch, sync=False)
-            self._pruning = step.cursor
+                if database is self._database:
+                    step.spare(self._written_beside)
+                    database.write(step.batch, sync=False)
+                    self._pruning = step.cursor
             return True
+        except LedgerError:
+            if database is self._database:
+                raise
+            return True  # another ledger has taken its place (`replace`), and may have something to do
         finally:
             with self._writing:
                 self._written_beside = None

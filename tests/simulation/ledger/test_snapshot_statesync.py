@@ -22,6 +22,7 @@ from node.ledger.chunks import seal_chunk
 from node.ledger.manifest import encode_manifest, manifest_hash
 from node.ledger.repair import repair_ledger
 from node.ledger.restore import finish_restore
+from node.ledger.retention import Retention
 from node.ledger.shelf import SavedSnapshot, Shelf
 from node.ledger.statesync import (
     FORMAT,
@@ -34,6 +35,9 @@ from node.ledger.statesync import (
     load_chunk,
 )
 from node.state.database import Batch, Database
+from node.state.history import History, add_history
+from node.state.pruning import Cursor, Keeping, Step, plan_step
+from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import RECEIPTS
 from tests.helpers.ledger import Chain, mint
 from tests.property.ledger_snapshots.states import add_anything, files, restore, take
@@ -269,6 +273,41 @@ def test_a_ledger_with_blocks_is_never_replaced(tmp_path: Path, serving: Chain) 
     assert other.ledger.tip.height == 1
     grow(other, 1)
     other.close()
+
+
+@pytest.mark.parametrize("moment", ["before it reads", "before it writes"])
+def test_pruning_goes_on_with_the_ledger_that_took_the_place(
+    tmp_path: Path, serving: Chain, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    grow(serving, 1)
+    take(serving, shelf_of(serving).directory)
+    (listed,) = list_snapshots(shelf_of(serving), 99)
+    joining = Joining(tmp_path / "joining", serving)
+    joining.ledger.retention = Retention(1)
+    joining.offer(listed, serving.ledger.tip.app_hash)
+    for index in range(listed.chunks):
+        joining.receiving.apply(index, joining.fetch(listed, index), "peer")
+
+    def plan(reads: DatabaseSnapshot, keeping: Keeping, cursor: Cursor) -> Step | None:
+        monkeypatch.undo()
+        step = Step(Batch(), cursor, History(oldest=99), 0)
+        add_history(step.batch, step.history)
+        joining.put_in_place()
+        return plan_step(reads, keeping, cursor) if moment == "before it reads" else step
+
+    monkeypatch.setattr("node.ledger.ledger.plan_step", plan)
+    assert joining.ledger.prune(), "there may be more to do"
+    assert joining.ledger.history.oldest == listed.height
+    assert joining.ledger.headers_end == listed.height + 1
+    grow(serving, 3)
+    follow(joining.ledger, serving)
+    while joining.ledger.prune():
+        pass
+    tip = joining.ledger.tip.height
+    assert (joining.ledger.history.oldest, joining.ledger.headers_end) == (tip, tip + 1)
+    joining.ledger.close()
+    report = check_ledger(joining.ledger.path)
+    assert (report.findings, report.garbage) == ([], 0)
 
 
 def test_making_goes_on_beside_the_blocks(serving: Chain) -> None:
