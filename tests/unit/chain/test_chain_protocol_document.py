@@ -14,6 +14,8 @@ from nacl.signing import SigningKey
 from node.chain.block import block_id_of, decode_block
 from node.chain.commit import commit_hash, decode_commit, precommit_sign_bytes
 from node.chain.encoding import encode_timestamp
+from node.chain.equivocation import encode_equivocation, read_block_evidence
+from node.chain.handover_certificate import HandoverStatement, handover_sign_bytes
 from node.chain.header import (
     NIL_BLOCK_ID,
     consensus_hash,
@@ -21,6 +23,7 @@ from node.chain.header import (
     encode_version,
     header_hash,
 )
+from node.chain.light_block import LightBlock, encode_light_block
 from node.chain.receipt import (
     TransactionResult,
     build_receipt,
@@ -90,6 +93,12 @@ def examples() -> dict[str, dict[str, str]]:
     commit = decode_commit(bytes.fromhex(library_commit["encoded"]))
     validator = recorded.validators[0]
     with_evidence = decode_block(bytes.fromhex(load_library()["block"]["encoded"]))
+    members = tuple(
+        Validator(bytes.fromhex(one["public_key"]), one["power"]) for one in library_commit["validators"]
+    )
+    light_block = LightBlock(with_evidence.header, commit, members)
+    handover = HandoverStatement(b"\x01" * 32, light_block, b"\x02" * 32, b"\x03" * 32, b"\x04" * 32, 11)
+    equivocation = read_block_evidence(with_evidence.evidence[0], library_commit["chain_id"], members)
 
     def words(values: tuple[int, ...]) -> list[str]:
         return [f"{value:064x}" for value in values]
@@ -141,6 +150,11 @@ def examples() -> dict[str, dict[str, str]]:
             ).hex(),
             "commit_hash": commit_hash(commit).hex(),
             "evidence_block_hash": header_hash(with_evidence.header).hex(),
+        },
+        "light": {
+            "light_block_hash": hashlib.sha256(encode_light_block(light_block)).hexdigest(),
+            "handover_sign_bytes": handover_sign_bytes(handover).hex(),
+            "equivocation": encode_equivocation(equivocation).hex(),
         },
         "slots": {
             "credentials_base": f"{CREDENTIALS_BASE:064x}",
