@@ -229,6 +229,15 @@ class TransactionPool:
             with self._lock:
                 self._recheck(again[start : start + _AT_ONCE], now_ns)
 
+    def ledger_replaced(self, now_ns: int) -> None:
+        """The ledger has begun at a snapshot (`Ledger.replace`): everything is looked at again."""
+        with self._lock:
+            self._advance(set(self._senders))
+            again = list(self._by_hash)
+        for start in range(0, len(again), _AT_ONCE):
+            with self._lock:
+                self._recheck(again[start : start + _AT_ONCE], now_ns)
+
     # All below: with the lock held
 
     def _touched(self, finalized: FinalizedBlock) -> list[bytes]:

@@ -1,15 +1,13 @@
 """The ledger behind ABCI 2.0: what each call of CometBFT does here.
 
-========================
-========================================================================================== InitChain
-compares CometBFT's genesis with the ledger's; changes nothing, so it may come again PrepareProposal
-what is ready in our pool, through `Ledger.prepare` ProcessProposal           `Ledger.process`: by the
-parent's state, not executed FinalizeBlock             `Ledger.finalize`: executed in an overlay, kept in
-memory Commit                    `Ledger.commit`: one synced batch; then the pool goes on CheckTx
-is it in our pool, and ready? Info, Query               the tip; who may connect
-snapshots                 given to nodes that join, and taken by one (`network.comet.state_sync`)
-========================
-==========================================================================================
+    InitChain            compares CometBFT's genesis with the ledger's; changes nothing, so it may come again
+    PrepareProposal      what is ready in our pool, through `Ledger.prepare`
+    ProcessProposal      `Ledger.process`: by the parent's state, not executed
+    FinalizeBlock        `Ledger.finalize`: executed in an overlay, kept in memory
+    Commit               `Ledger.commit`: one synced batch; then the pool goes on
+    CheckTx              is it in our pool, and ready?
+    Info, Query          the tip; who may connect
+    snapshots            given to nodes that join, and taken by one (`network.comet.state_sync`)
 
 **Order.** CometBFT calls the methods that decide one after the other, but from connections of their own; here
 they share one thread (`consensus`), so none of them ever meets another, whatever a caller does. Info, Query
@@ -62,6 +60,8 @@ CHECK_HELD_BACK: Final = 2
 _SOFTWARE: Final = "shelian"
 _REMEMBERED: Final = 100
 """Pieces of evidence kept for the operator."""
+_STRANGER_EVERY_S: Final = 10.0
+"""How often a refused peer is worth a line in the log."""
 _SECOND_NS: Final = 1_000_000_000
 _MISBEHAVIOUR: Final = {1: "duplicate_vote", 2: "light_client_attack"}
 
@@ -109,6 +109,7 @@ class Application:
         self._finalized: FinalizedBlock | None = None
         self._failure: ShelianError | None = None
         self._misbehaviour: deque[Misbehaviour] = deque(maxlen=_REMEMBERED)
+        self._next_stranger_s = 0.0
 
     @property
     def failure(self) -> ShelianError | None:
@@ -148,12 +149,18 @@ class Application:
                 log="ask by JSON-RPC; only peer filters are answered here",
             )
         if not allowed:
-            peer = request.path.rpartition("/")[2][:64]
-            _log.warning("a node that is no member was turned away", code="comet.peer_refused", peer=peer)
+            self._tell_of_stranger(request.path.rpartition("/")[2][:64])
             return pb.ResponseQuery(
                 code=1, codespace="comet.peer_refused", log="not a node of this consortium"
             )
         return pb.ResponseQuery()
+
+    def _tell_of_stranger(self, peer: str) -> None:
+        """Now and then: whoever knocks all the time may not fill the log."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._next_stranger_s:
+            self._next_stranger_s = now_s + _STRANGER_EVERY_S
+            _log.warning("a node that is no member was turned away", code="comet.peer_refused", peer=peer)
 
     async def check_txs(self, requests: Sequence[pb.RequestCheckTx]) -> list[pb.ResponseCheckTx]:
         """Whether each is in our pool and ready; new ones are checked and put into it first, together.
@@ -234,7 +241,7 @@ class Application:
     async def apply_snapshot_chunk(
         self, request: pb.RequestApplySnapshotChunk
     ) -> pb.ResponseApplySnapshotChunk:
-        return await self._in_order(self._state_sync.apply, request)
+        return await self._in_order(self._apply_chunk, request)
 
     # ---- in the consensus thread
 
@@ -329,6 +336,13 @@ class Application:
         self._pool.committed(finalized, self._clock_ns())
         self._headers.committed()
         return pb.ResponseCommit(retain_height=self._retain_height(finalized.block.height))
+
+    def _apply_chunk(self, request: pb.RequestApplySnapshotChunk) -> pb.ResponseApplySnapshotChunk:
+        before = self._ledger.tip
+        answer = self._state_sync.apply(request)
+        if self._ledger.tip is not before:
+            self._pool.ledger_replaced(self._clock_ns())
+        return answer
 
     def _retain_height(self, tip: int) -> int:
         """The lowest block that CometBFT must keep; 0: all of them.

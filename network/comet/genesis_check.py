@@ -8,6 +8,7 @@ which field, instead of disagreeing later.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,7 +19,7 @@ from node.chain.encoding import decode_strict_json
 from node.chain.errors import DecodeError
 from node.chain.genesis import Genesis
 
-_MAX_STATE_BYTES = 1 << 16
+_MAX_STATE_BYTES: Final = 1 << 16
 
 
 def check_init_chain(request: pb.RequestInitChain, genesis: Genesis) -> None:

@@ -346,23 +346,34 @@ class Interpreter:
         return self.proposals[height, proposal]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    steps=grammar.call_sequences(),
-    arrivals=st.lists(st.none() | st.tuples(st.booleans(), st.integers(0, 3)), max_size=20),
-)
+ARRIVALS = st.lists(st.none() | st.tuples(st.booleans(), st.integers(0, 3)), max_size=20)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=grammar.call_sequences(), arrivals=ARRIVALS)
 def test_any_sequence_of_the_grammar_with_crashes_gives_a_whole_ledger(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step], arrivals: list[tuple[bool, int] | None]
 ) -> None:
-    async def drive() -> None:
-        interpreter = Interpreter(tmp_path_factory.mktemp("grammar") / "ledger")
-        for step, arrival in zip_longest(steps, arrivals[: len(steps)]):
-            if arrival is not None:
-                await interpreter.arrive(*arrival)
-            await interpreter.step(step)
-        await require_whole(interpreter.machine)
+    run(interpret(tmp_path_factory.mktemp("grammar") / "ledger", steps, arrivals))
 
-    run(drive())
+
+@pytest.mark.long
+@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=grammar.call_sequences(max_runs=6, max_heights=5), arrivals=ARRIVALS)
+def test_long_sequences_of_the_grammar_with_crashes_give_a_whole_ledger(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Step], arrivals: list[tuple[bool, int] | None]
+) -> None:
+    run(interpret(tmp_path_factory.mktemp("grammar") / "ledger", steps, arrivals))
+
+
+async def interpret(path: Path, steps: list[Step], arrivals: list[tuple[bool, int] | None]) -> None:
+    """The steps one by one, transactions arriving in between; then the ledger is whole."""
+    interpreter = Interpreter(path)
+    for step, arrival in zip_longest(steps, arrivals[: len(steps)]):
+        if arrival is not None:
+            await interpreter.arrive(*arrival)
+        await interpreter.step(step)
+    await require_whole(interpreter.machine)
 
 
 # ---- Calls that do not belong there

@@ -15,11 +15,13 @@ from node.chain.header import Header
 from node.ledger import Ledger
 from node.ledger.check import check_ledger
 from node.ledger.shelf import Shelf
-from tests.network.comet.machine import Machine
+from tests.helpers.ledger import transfer
+from tests.network.comet.machine import Machine, hash_of
 from tests.network.comet.model_comet import ModelComet, request_of
 from tests.network.comet.test_comet_application import SEEDS, begin, eventful
 
 AT = 3
+TO = b"\x77" * 20
 OFFER, CHUNK = pb.ResponseOfferSnapshot, pb.ResponseApplySnapshotChunk
 
 
@@ -89,7 +91,15 @@ def test_a_node_joins_by_a_snapshot_and_goes_on_to_the_same_roots(tmp_path: Path
     async def drive() -> None:
         giver = await giver_of(tmp_path, 8)
         joiner = joiner_of(tmp_path, giver)
+        chain = joiner.chain
+        used, next_one = (
+            chain.sign(chain.clerk, [transfer(TO, 1)], nonce=nonce, valid_for=60) for nonce in (0, AT)
+        )
+        await joiner.submit(used, next_one)
+        assert joiner.pool.is_ready(hash_of(used))
         await sync(giver, joiner)
+        assert joiner.pool.pending(hash_of(used)) is None, "its nonce was used before the snapshot"
+        assert joiner.pool.is_ready(hash_of(next_one))
         info = await joiner.application.info(pb.RequestInfo())
         following = giver.comet.blocks[AT].header
         assert (info.last_block_height, info.last_block_app_hash) == (AT, following.app_hash)
