@@ -18,8 +18,9 @@ from node.chain.errors import DecodeError, GenesisError, ShelianError
 from node.chain.genesis import Genesis, decode_genesis
 from node.chain.header import Header, decode_header
 from node.ledger import Ledger
+from node.ledger.building import build_ledger
 from node.ledger.manifest import require_app_hash, require_header, require_of_chain
-from node.ledger.restore import Restore, build_ledger, finish_restore, require_without_blocks
+from node.ledger.restore import Restore, finish_restore, require_without_blocks
 from node.ledger.shelf import SavedSnapshot, Shelf
 
 app = typer.Typer(help="快照：某一高度的账本状态 snapshots: the ledger's state at one height")

@@ -16,8 +16,8 @@ from node.chain.encoding import keccak256
 from node.chain.errors import DecodeError, ShelianError
 from node.chain.genesis import Genesis
 from node.chain.receipt import decode_receipt, results_hash
+from node.ledger.building import build_ledger
 from node.ledger.ledger import Ledger
-from node.ledger.restore import build_ledger
 from node.ledger.shelf import SavedSnapshot, Shelf
 from node.state import blocks as stored
 from node.state.base import Base

@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from node.chain.errors import LedgerError
 from node.chain.genesis import Genesis
@@ -162,7 +162,7 @@ class Shelf:
                 _write(making / name, data)
             publish(making, place)
         except OSError as error:
-            _raise_write_error(error, making)
+            raise write_error(error, making) from error
         finally:
             shutil.rmtree(making, ignore_errors=True)
         return SavedSnapshot.load(place)
@@ -189,7 +189,7 @@ class Shelf:
         except FileNotFoundError:
             return
         except OSError as error:
-            _raise_write_error(error, place)
+            raise write_error(error, place) from error
         shutil.rmtree(removing, ignore_errors=True)
 
     def _entries(self) -> list[Path]:
@@ -206,10 +206,10 @@ class Shelf:
 def publish(making: Path, place: Path) -> None:
     """Sync a directory with all its files and give it its name. OSError."""
     for file in sorted(making.iterdir()):
-        _sync(file)
-    _sync(making)
+        sync(file)
+    sync(making)
     making.rename(place)
-    _sync(place.parent)
+    sync(place.parent)
 
 
 def _write(file: Path, data: bytes) -> None:
@@ -228,7 +228,8 @@ def _read(file: Path, most: int) -> bytes | None:
         raise LedgerError("state.unreadable", f"cannot read: {error.strerror}", str(file)) from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """A file's bytes, or a directory's names, onto the disk. OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -236,7 +237,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _raise_write_error(error: OSError, place: Path) -> NoReturn:
+def write_error(error: OSError, place: Path) -> LedgerError:
+    """As state.disk_full or state.write_failed."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     code = "state.disk_full" if full else "state.write_failed"
-    raise LedgerError(code, f"cannot write the snapshot: {error.strerror}", str(place)) from error
+    return LedgerError(code, f"cannot write: {error.strerror}", str(place))

@@ -17,6 +17,7 @@ from node.chain.genesis import Genesis
 from node.chain.header import Header
 from node.chain.receipt import results_hash
 from node.ledger import chunks
+from node.ledger.building import build_ledger
 from node.ledger.chunks import ACCOUNT, CODE, MAX_CHUNK_BYTES, OWNER, SLOT, Record, open_chunk, seal_chunk
 from node.ledger.export import decode_witness
 from node.ledger.manifest import (
@@ -28,7 +29,7 @@ from node.ledger.manifest import (
     manifest_hash,
     require_header,
 )
-from node.ledger.restore import Restore, build_ledger, require_first_header
+from node.ledger.restore import Restore, require_first_header
 from node.ledger.shelf import SavedSnapshot, chunk_name, manifest_files
 from node.state.account import EMPTY_ACCOUNT, encode_account
 from node.state.blocks import StoredValidator
@@ -245,7 +246,7 @@ def resaved(saved: SavedSnapshot, manifest: Manifest, raws: list[bytes], directo
     directory.mkdir(parents=True)
     for index, raw in enumerate(raws):
         (directory / chunk_name(index)).write_bytes(seal_chunk(raw))
-    manifest = replace(manifest, chunks=tuple(map(sha256, raws)))
+    manifest = replace(manifest, chunks=tuple(map(sha256, raws)), raw_bytes=sum(map(len, raws)))
     for name, data in manifest_files(encode_manifest(manifest)).items():
         (directory / name).write_bytes(data)
     return SavedSnapshot.load(directory)

@@ -17,7 +17,7 @@ import pytest
 
 from node.chain.errors import LedgerError
 from node.ledger import Ledger, chunks
-from node.ledger import restore as restoring_module
+from node.ledger import building as ledger_building
 from node.ledger.check import check_ledger
 from node.ledger.restore import Restore, finish_restore
 from node.ledger.shelf import SavedSnapshot, Shelf
@@ -76,7 +76,7 @@ def small_chunks() -> Iterator[None]:
     """And small batches, sorted in files: many steps to be killed at."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunks, "CHUNK_BYTES", CHUNK_BYTES)
-        patch.setattr(restoring_module, "_ROWS", 100)
+        patch.setattr(ledger_building, "_ROWS", 100)
         patch.setattr(building, "IN_MEMORY", 40)
         yield
 
