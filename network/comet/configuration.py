@@ -125,6 +125,8 @@ def _mempool(settings: CometSettings, genesis: Genesis) -> list[_Entry]:
 def _consensus(settings: CometSettings) -> list[_Entry]:
     return [
         _Entry("timeout_propose", _ms(settings.timeout_propose_ms), "what a dead proposer costs"),
+        _Entry("timeout_prevote", _ms(settings.timeout_vote_ms), "for more votes after two thirds"),
+        _Entry("timeout_precommit", _ms(settings.timeout_vote_ms), "likewise; a dead proposer costs it too"),
         _Entry("timeout_commit", _ms(settings.timeout_commit_ms), "for late precommits"),
         _Entry("skip_timeout_commit", True, "none is late when all are there"),
         _Entry("create_empty_blocks", True, "with the interval below: wait for transactions so long"),

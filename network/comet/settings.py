@@ -69,6 +69,8 @@ class CometSettings:
         rpc_for_members: other members may ask the RPC (they need it to join by state sync).
         heartbeat_ms: a block comes at least that often.
         timeout_propose_ms: how long validators wait for a proposal; a dead proposer costs that much.
+        timeout_vote_ms: how long they wait for more votes when two thirds have voted without agreeing; a dead
+            proposer costs that too.
         timeout_commit_ms: how long a node waits for late precommits after a block.
         gossip_sleep_ms: how often it looks whether a peer lacks something.
         flush_throttle_ms: how long small messages to one peer are gathered.
@@ -87,6 +89,7 @@ class CometSettings:
     rpc_for_members: bool = False
     heartbeat_ms: int = 60_000
     timeout_propose_ms: int = 3_000
+    timeout_vote_ms: int = 500
     timeout_commit_ms: int = 10
     gossip_sleep_ms: int = 5
     flush_throttle_ms: int = 2
@@ -123,6 +126,7 @@ class CometSettings:
 _RANGES: Final = (
     ("heartbeat_ms", 1_000, 3_600_000),
     ("timeout_propose_ms", 100, 60_000),
+    ("timeout_vote_ms", 10, 60_000),
     ("timeout_commit_ms", 0, 60_000),
     ("gossip_sleep_ms", 1, 1_000),
     ("flush_throttle_ms", 0, 1_000),
