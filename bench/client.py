@@ -60,7 +60,8 @@ class _WebSocket:
             if socket is None:
                 socket = await self._session.ws_connect(self._url, max_msg_size=_MESSAGE_BYTES)
             await socket.send_str(body.decode())
-            message = await asyncio.wait_for(socket.receive(), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                message = await socket.receive()
             if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 raise ConnectionError(f"the WebSocket was closed: {message}")
         except BaseException:

@@ -142,7 +142,8 @@ def find_anvil() -> Path | None:
 async def _line_of(process: asyncio.subprocess.Process) -> dict[str, Any]:
     assert process.stdout is not None  # noqa: S101 - for the type checker
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), _START_S)
+        async with asyncio.timeout(_START_S):
+            line = await process.stdout.readline()
     except TimeoutError:
         line = b""
     if not line:

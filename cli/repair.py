@@ -112,7 +112,7 @@ def _outcome(done: Repair, saved: Path | None, checked: bool) -> list[str]:
     if done.damaged is None:
         return [
             f"未改动 nothing was changed. 可修复至 can be repaired to: {kept}",
-            "  下一步 next: shelian node repair --yes",
+            "  下一步 next: shelian node repair --data DATA --yes",
         ]
     lines = [f"已修复 repaired: {kept}", f"  损坏的目录 the damaged directory: {done.damaged}"]
     if done.way == FROM_STATE:

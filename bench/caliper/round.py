@@ -118,7 +118,8 @@ async def _launch(modules: Path, workspace: Path) -> None:
             cwd=workspace, stdout=sink, stderr=sink,
         )  # fmt: skip
         try:
-            await asyncio.wait_for(process.wait(), _ROUND_S)
+            async with asyncio.timeout(_ROUND_S):
+                await process.wait()
         except TimeoutError:
             raise LoadError(f"Caliper was not done after {_ROUND_S:.0f} s") from None
         finally:

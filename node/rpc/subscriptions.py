@@ -164,7 +164,8 @@ class Hub:
             with self._backend.snapshot() as ledger:
                 if self._is_settled(ledger, transaction_hash):
                     return True
-            await asyncio.wait_for(future, seconds)
+            async with asyncio.timeout(seconds):
+                await future
         except TimeoutError:
             return False
         finally:

@@ -109,7 +109,8 @@ async def _hang_up(send: Send) -> None:
     """Say why, if the reader takes it in time; the server closes the connection in any case."""
     close = {"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "reads too slowly"}
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(send(close), _HANG_UP_SECONDS)
+        async with asyncio.timeout(_HANG_UP_SECONDS):
+            await send(close)
 
 
 async def _refuse(scope: Scope, send: Send, error: HttpRefused | AccessRefused) -> None:

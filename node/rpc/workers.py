@@ -71,7 +71,8 @@ class Workers:
         # Who asked may be gone when it ends; what it raises is then nobody's, and no news for the log.
         waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            return await asyncio.wait_for(asyncio.shield(waiting), self._limits.call_seconds + _GRACE_SECONDS)
+            async with asyncio.timeout(self._limits.call_seconds + _GRACE_SECONDS):
+                return await asyncio.shield(waiting)
         except TimeoutError:
             call.future.cancel()
             raise self.timeout() from None

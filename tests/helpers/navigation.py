@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from playwright.sync_api import Error, Page
+
+_CAME_BETWEEN: Final = ("interrupted by another navigation", "net::ERR_ABORTED")
+"""What Chromium says of it: the second when the other navigation had not begun to load yet."""
 
 
 def go_to(page: Page, url: str) -> None:
@@ -14,7 +19,7 @@ def go_to(page: Page, url: str) -> None:
     try:
         page.goto(url)
     except Error as error:
-        if "interrupted by another navigation" not in str(error):
+        if not any(reason in str(error) for reason in _CAME_BETWEEN):
             raise
         page.wait_for_load_state("load")
         page.goto(url)
