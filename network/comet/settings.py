@@ -3,6 +3,12 @@
 Everything else of CometBFT's configuration follows from these, the genesis and the rules
 (`network.comet.configuration`). A settings file is strict: an unknown key, a wrong kind or a value out of
 range is refused with a code.
+
+The pace was chosen by measuring four validators on one machine with two cores, from broadcast to commit, one
+transaction at a time. Looking for what a peer lacks every 2, 5, 10 or 100 ms makes a median of 38, 44, 54 or
+220 ms and costs an idle network (all four together) 12, 11, 9 or 2 % of a core. Gathering messages for 10 ms
+instead of 2 ms makes it 60 ms; less than 2 ms brings nothing. `timeout_commit` of 0, 10 or 50 ms makes no
+difference while all validators are there, since nobody waits when all precommits are in.
 """
 
 from __future__ import annotations

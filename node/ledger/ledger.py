@@ -9,29 +9,33 @@ from types import TracebackType
 from typing import Final, Self
 
 from node.chain.commit import Commit, encode_commit
-from node.chain.errors import BlockRejected, GenesisError, LedgerError
-from node.chain.genesis import Genesis, decode_genesis, encode_genesis
-from node.chain.header import Header, encode_header, header_hash
-from node.chain.receipt import results_hash
-from node.chain.rules import CONSORTIUM, Rules, rules_at
-from node.chain.validators import Validator, apply_updates
+from node.chain.errors import BlockRejected, LedgerError
+from node.chain.genesis import Genesis
+from node.chain.header import Header, encode_header
+from node.chain.rules import Rules
 from node.execution import Executor, PyEvmExecutor
 from node.ledger.admission import Admission, Admitted, Known, Surroundings
 from node.ledger.blocks import DecidedBlock, DeliveredHeader, FinalizedBlock, Tip
 from node.ledger.finalize import Parent, finalize_block
-from node.ledger.genesis_state import build_genesis_state, genesis_validators
 from node.ledger.proposal import check_transactions, choose_transactions
+from node.ledger.records import (
+    add_delivered,
+    load_kept_genesis,
+    load_kept_tip,
+    next_tip_of,
+    record_of,
+    require_header_of,
+    validators_of,
+    write_genesis,
+)
 from node.ledger.retention import ARCHIVE
 from node.ledger.snapshot import LedgerSnapshot, Pinned
 from node.ledger.verification import Verification
 from node.state import blocks as stored
-from node.state.blocks import BlockRecord, StoredValidator
 from node.state.database import Batch, Database
 from node.state.history import History, load_history
-from node.state.nodes import EMPTY_ROOT
 from node.state.overlay import add_state_change
 from node.state.pruning import Cursor, Keeping, plan_step
-from node.state.views import FlatView
 
 STEPS: Final = ("commit.begin", "write.begin", "write.done", "commit.published")
 """Names given to `on_step` by a commit, in order. The two in the middle are the database's own."""
@@ -88,8 +92,8 @@ class Ledger:
         evm = executor or PyEvmExecutor()
         database = Database.create(path, on_step)
         try:
-            _write_genesis(database, genesis, evm)
-            return cls(database, genesis, _load_tip(database, genesis), evm, on_step, retention)
+            write_genesis(database, genesis, evm)
+            return cls(database, genesis, load_kept_tip(database, genesis), evm, on_step, retention)
         except BaseException:
             database.close()
             raise
@@ -113,11 +117,11 @@ class Ledger:
         """
         database = Database.open(path, on_step)
         try:
-            kept = _load_genesis(database)
+            kept = load_kept_genesis(database)
             if genesis is not None:
                 _require_chain(kept, genesis)
             evm = executor or PyEvmExecutor()
-            return cls(database, kept, _load_tip(database, kept), evm, on_step, retention)
+            return cls(database, kept, load_kept_tip(database, kept), evm, on_step, retention)
         except BaseException:
             database.close()
             raise
@@ -151,8 +155,8 @@ class Ledger:
             finally:
                 database = Database.open(path, self._on_step)
                 try:
-                    _require_chain(_load_genesis(database), genesis)
-                    tip = _load_tip(database, genesis)
+                    _require_chain(load_kept_genesis(database), genesis)
+                    tip = load_kept_tip(database, genesis)
                 except BaseException:
                     database.close()
                     raise
@@ -252,7 +256,7 @@ class Ledger:
                 "ledger.not_next", "the block does not follow the tip", block.height, tip.height + 1
             )
         with self.snapshot() as snapshot:
-            parent = Parent(snapshot.tip_view, tip.rules, _validators(tip.next_validators))
+            parent = Parent(snapshot.tip_view, tip.rules, validators_of(tip.next_validators))
             # Held while the block is gone through: what was found would be forgotten otherwise.
             _found = self._verification.verify_all(block.transactions, snapshot.tip_view)
             return finalize_block(
@@ -280,13 +284,13 @@ class Ledger:
                 "ledger.not_next", "this block was finalized on another tip", block.height, tip.height + 1
             )
         if header is not None:
-            _require_header_of(header, block.height, block.hash)
-        next_tip = _next_tip(tip, finalized)
+            require_header_of(header, block.height, block.hash)
+        next_tip = next_tip_of(tip, finalized)
         batch = Batch()
         add_state_change(batch, block.height, finalized.change)
         stored.add_block(
             batch,
-            _record(finalized),
+            record_of(finalized),
             block.transactions,
             finalized.receipts,
             finalized.logs,
@@ -320,15 +324,15 @@ class Ledger:
 
         They are written together and not synced: a power cut may lose some of the last ones, and the engine
         can fetch them again. Where to begin then, `headers_end` tells.
-        Raises LedgerError ledger.unknown_height, ledger.wrong_header, ledger.wrong_commit, state.*, and nothing
-        is written.
+        Raises LedgerError ledger.unknown_height, ledger.wrong_header, ledger.wrong_commit, state.*; then
+        nothing is written.
         """
         if not delivered:
             return
         batch = Batch()
         with self.snapshot() as snapshot:
             for one in delivered:
-                _add_delivered(batch, one, snapshot)
+                add_delivered(batch, one, snapshot)
         with self._writing:
             self._write(batch, self.tip, sync=False)
 
@@ -399,148 +403,3 @@ def _require_chain(kept: Genesis, genesis: Genesis) -> None:
 
 def _around(snapshot: LedgerSnapshot, height: int, time_ns: int) -> Surroundings:
     return Surroundings(snapshot.tip_view, snapshot.rules, height, time_ns // 1_000_000_000)
-
-
-def _require_header_of(header: Header, height: int, block_hash: bytes) -> None:
-    got = header_hash(header)
-    if header.height != height or got != block_hash:
-        raise LedgerError("ledger.wrong_header", "the header is of another block", got, block_hash)
-
-
-def _add_delivered(batch: Batch, delivered: DeliveredHeader, snapshot: LedgerSnapshot) -> None:
-    header = delivered.header
-    record = snapshot.block(header.height)
-    if record is None or header.height == 0:
-        raise LedgerError(
-            "ledger.unknown_height", "there is no such block", header.height, snapshot.tip.height
-        )
-    _require_header_of(header, record.height, record.hash)
-    for commit, height in ((delivered.commit, header.height), (delivered.last_commit, header.height - 1)):
-        if commit is not None and commit.height != height:
-            raise LedgerError("ledger.wrong_commit", "the commit is of another height", commit.height, height)
-    stored.add_header(batch, header.height, encode_header(header))
-    if delivered.last_commit is not None and header.height > 1:
-        stored.add_commit(batch, header.height - 1, encode_commit(delivered.last_commit))
-    if delivered.commit is not None:
-        stored.add_seen_commit(batch, header.height, encode_commit(delivered.commit))
-
-
-def _next_tip(tip: Tip, finalized: FinalizedBlock) -> Tip:
-    block = finalized.block
-    next_validators = tip.next_validators
-    if finalized.validator_updates:
-        updated = apply_updates(_validators(tip.next_validators), finalized.validator_updates)
-        next_validators = _stored(updated)
-    return Tip(
-        height=block.height,
-        block_hash=block.hash,
-        time_ns=block.time_ns,
-        app_hash=finalized.app_hash,
-        last_results_hash=finalized.results_hash,
-        genesis_hash=tip.genesis_hash,
-        validators=tip.next_validators,
-        next_validators=next_validators,
-        rules=finalized.rules,
-    )
-
-
-def _record(finalized: FinalizedBlock) -> BlockRecord:
-    block = finalized.block
-    return BlockRecord(
-        height=block.height,
-        hash=block.hash,
-        time_ns=block.time_ns,
-        proposer_address=block.proposer_address,
-        state_root=finalized.app_hash,
-        results_hash=finalized.results_hash,
-        rules_version=finalized.block_rules.version,
-        gas_limit=finalized.block_rules.block_gas,
-        gas_used=finalized.gas_used,
-        logs_bloom=finalized.logs_bloom,
-        transaction_count=len(block.transactions),
-        size=sum(len(raw) for raw in block.transactions),
-    )
-
-
-def _write_genesis(database: Database, genesis: Genesis, executor: Executor) -> None:
-    """The state of height 0, its record (whose hash is the genesis hash), the validators of height 1, the
-    tip.
-    """
-    with database.snapshot() as reads:
-        change = build_genesis_state(genesis, FlatView(reads, EMPTY_ROOT), executor)
-    no_results = results_hash(())
-    validators = _stored(genesis_validators(genesis))
-    batch = Batch()
-    stored.add_genesis(batch, encode_genesis(genesis))
-    add_state_change(batch, 0, change)
-    record = BlockRecord(
-        height=0,
-        hash=genesis.hash,
-        time_ns=genesis.genesis_time_ns,
-        proposer_address=bytes(20),
-        state_root=change.state_root,
-        results_hash=no_results,
-        rules_version=genesis.rules.version,
-        gas_limit=genesis.rules.block_gas,
-        gas_used=0,
-        logs_bloom=bytes(256),
-        transaction_count=0,
-        size=0,
-    )
-    stored.add_block(batch, record, (), (), ())
-    stored.add_validators(batch, 1, validators)
-    stored.add_tip(
-        batch,
-        stored.Tip(
-            height=0,
-            block_hash=b"",
-            time_ns=genesis.genesis_time_ns,
-            app_hash=change.state_root,
-            last_results_hash=no_results,
-            genesis_hash=genesis.hash,
-            validators=validators,
-            next_validators=validators,
-        ),
-    )
-    database.write(batch)
-
-
-def _load_genesis(database: Database) -> Genesis:
-    with database.snapshot() as reads:
-        raw = stored.load_genesis(reads)
-    if raw is None:
-        raise LedgerError("ledger.no_genesis", "the data directory holds no genesis", str(database.path))
-    try:
-        return decode_genesis(raw)
-    except GenesisError as error:
-        raise LedgerError("ledger.no_genesis", error.message, error.got, error.expected) from error
-
-
-def _load_tip(database: Database, genesis: Genesis) -> Tip:
-    with database.snapshot() as reads:
-        tip = stored.load_tip(reads)
-        if tip is None:
-            raise LedgerError(
-                "ledger.no_genesis", "the data directory was never finished", str(database.path)
-            )
-        view = FlatView(reads, tip.app_hash)
-        rules = rules_at(tip.height + 1, genesis.rules, lambda slot: view.storage(CONSORTIUM, slot))
-    return Tip(
-        tip.height,
-        tip.block_hash,
-        tip.time_ns,
-        tip.app_hash,
-        tip.last_results_hash,
-        tip.genesis_hash,
-        tip.validators,
-        tip.next_validators,
-        rules,
-    )
-
-
-def _validators(validators: Iterable[StoredValidator]) -> tuple[Validator, ...]:
-    return tuple(Validator(validator.public_key, validator.power) for validator in validators)
-
-
-def _stored(validators: Iterable[Validator]) -> tuple[StoredValidator, ...]:
-    return tuple(StoredValidator(validator.public_key, validator.power) for validator in validators)

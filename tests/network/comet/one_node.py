@@ -14,35 +14,39 @@ from typing import IO, Any
 
 import httpx
 
-from network.comet.home import CometPlace, CometSettings, make_home
+from network.comet.home import CometPlace, CometSettings, make_home, node_id
 from node.chain.genesis import Genesis
 from node.chain.signing import ED25519
 from node.chain.transaction import Call, build_imi
 from node.ledger import Ledger
 from tests.helpers.rpc_node import PERSON, genesis_of_now
-from tests.network.comet.small_network import free_ports, seed
+from tests.network.comet.small_network import free_ports, public_key, seed
 
 LONGEST_S = 60.0
 """A machine with other things to do is patient."""
 
 
 class OneNode:
-    """Below `directory`: ledger, CometBFT's home, the log of all starts."""
+    """Below `directory`: ledger, CometBFT's home, the log of all starts.
 
-    def __init__(self, directory: Path, **settings: Any) -> None:
+    With `genesis` and a `name` of its own it is a node of another one's chain, and no validator.
+    """
+
+    def __init__(
+        self, directory: Path, genesis: Genesis | None = None, name: str = "", **settings: Any
+    ) -> None:
+        directory.mkdir(exist_ok=True)
         self.ledger = directory / "ledger"
         self.place = CometPlace(directory / "comet")
         self.log = directory / "log"
-        self.genesis: Genesis = genesis_of_now()
+        self.genesis = genesis or genesis_of_now()
         Ledger.create(self.ledger, self.genesis).close()
         p2p, rpc, metrics, self.port = free_ports(4)
         addresses = (f"127.0.0.1:{port}" for port in (p2p, rpc, metrics))
-        make_home(
-            self.place,
-            CometSettings(*addresses, one_machine=True, **settings),
-            seed("node"),
-            seed("validator"),
-        )
+        self.id = node_id(public_key(seed("node" + name)))
+        self.address = f"{self.id}@127.0.0.1:{p2p}"
+        comet = CometSettings(*addresses, one_machine=True, **settings)
+        make_home(self.place, comet, seed("node" + name), seed("validator" + name))
         self.process: subprocess.Popen[str] | None = None
         self._http = httpx.Client(base_url=f"http://localhost:{self.port}", timeout=10)
 
@@ -132,6 +136,9 @@ class OneNode:
         until(lambda: self.call("eth_getTransactionReceipt", transaction), f"no receipt; {self.last_words()}")
         receipt: dict[str, Any] = self.call("eth_getTransactionReceipt", transaction)
         return receipt
+
+    def peers(self) -> int:
+        return int(self.call("shelian_status")["peers"], 16)
 
     def last_words(self) -> str:
         return "".join(self.log.read_text().splitlines(keepends=True)[-15:]) if self.log.exists() else ""

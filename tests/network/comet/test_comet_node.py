@@ -14,11 +14,12 @@ import pytest
 from network.comet.home import load_settings
 from node.chain.commit import decode_commit, verify_commit
 from node.chain.header import decode_header, header_hash
-from node.chain.rules import FIRST_RULES
+from node.chain.rules import CONSORTIUM, FIRST_RULES, peer_slot
+from node.chain.transaction import Call
 from node.chain.validators import Validator
 from node.ledger import Ledger
 from node.ledger.check import check_ledger
-from tests.helpers.ledger import set_rules, set_validators
+from tests.helpers.ledger import set_rules, set_validators, write_slots
 from tests.network.comet.one_node import OneNode, Sender, until
 from tests.network.comet.small_network import require_cometbft
 
@@ -148,6 +149,43 @@ def test_rules_and_validators_change_in_a_running_chain(node: OneNode) -> None:
         assert [one.power for one in snapshot.validators(at + 2)] == [12]
     assert headers[at + 1].validators_hash != headers[at + 2].validators_hash
     assert all(one.app_version == (2 if height >= activation else 1) for height, one in headers.items())
+    require_whole(node, tail=0)
+
+
+def test_a_node_may_connect_while_the_contract_says_so_and_is_cut_off_after(
+    node: OneNode, tmp_path: Path
+) -> None:
+    """It follows as a member; struck off, it loses the connection it has, and gets none again."""
+    node.start()
+    until(node.height, "no first block")
+    other = OneNode(tmp_path / "other", node.genesis, " other", bootstrap=(node.address,))
+    slot = peer_slot(bytes.fromhex(other.id))
+
+    def set_peer(nonce: int, organisation: int) -> None:
+        call = Call(CONSORTIUM, write_slots([(slot, organisation)]))
+        assert node.wait_for(node.send(node.transaction(nonce, call)))["status"] == "0x1"
+
+    other.start()
+    try:
+        until(lambda: "comet.peer_refused" in node.log.read_text(), "it did not even knock")
+        assert node.peers() == 0, "a stranger"
+        set_peer(0, 1)
+        until(lambda: node.peers() == 1 and other.peers() == 1, f"no connection; {other.last_words()}")
+        until(lambda: other.height() >= node.height(), "it does not follow")
+        received = node.wait_for(other.send(other.transfer(1)))
+        assert received["status"] == "0x1", "what is sent to it reaches the validator"
+        before = node.comet_pids()
+        set_peer(2, 0)
+        until(lambda: node.comet_pids() not in ([], before), "it is not cut off")
+        until(lambda: node.call("shelian_health")["ok"], "it does not come up again")
+        time.sleep(2.0)
+        assert node.peers() == 0
+        after = node.comet_pids()
+        node.wait_for(node.send(node.transfer(3)))
+        assert node.comet_pids() == after, "one restart was enough"
+    finally:
+        other.kill()
+    node.stop()
     require_whole(node, tail=0)
 
 
