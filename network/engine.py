@@ -25,24 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Misbehaviour:
-    """What a validator was proved to have done against the rules of consensus.
-
-    Attributes:
-        kind: ``duplicate_vote`` or ``light_client_attack``.
-        validator: the validator's address, 20 bytes.
-        height: of the misdeed.
-        time_ns: of the block of that height, nanoseconds since the epoch.
-        decided_height: of the block that holds the proof.
-    """
-
-    kind: str
-    validator: bytes
-    height: int
-    time_ns: int
-    decided_height: int
+from node.ledger import Misbehaviour
 
 
 @dataclass(frozen=True, slots=True)

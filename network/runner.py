@@ -249,7 +249,16 @@ class Node:
     def status(self) -> NodeStatus:
         engine = self._engine.status()
         target = max(engine.target_height, engine.height)
-        return NodeStatus(engine.name, engine.running, engine.failure, target, engine.peers)
+        return NodeStatus(
+            engine=engine.name,
+            running=engine.running,
+            failure=engine.failure,
+            target_height=target,
+            peers=engine.peers,
+            catching_up=engine.catching_up,
+            alarm=engine.alarm,
+            misbehaviour=engine.misbehaviour,
+        )
 
     def now_ns(self) -> int:
         return self._clock_ns()

@@ -41,12 +41,11 @@ from network.comet.forwarding import Forwarding
 from network.comet.genesis_check import check_init_chain
 from network.comet.peers import PeerFilter
 from network.comet.state_sync import StateSync
-from network.engine import Misbehaviour
 from network.intake import Outcome
 from node.chain.encoding import keccak256
 from node.chain.errors import BlockRejected, LedgerError, ShelianError
 from node.chain.validators import Validator
-from node.ledger import DecidedBlock, FinalizedBlock, Ledger, Tip
+from node.ledger import DecidedBlock, FinalizedBlock, Ledger, Misbehaviour, Tip
 from node.ledger.ledger import HEADERS_AT_RISK
 from node.txpool import TransactionPool
 

@@ -165,7 +165,8 @@ class CometProcess:
                     pause = self._patience.first_pause
             if not self._wanted:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._hurry.wait()
                 pause = min(2 * pause, self._patience.longest_pause)
             self._wanted = False
             self._hurry.clear()
@@ -247,7 +248,8 @@ class CometProcess:
             with suppress(ProcessLookupError):
                 child.terminate()
         try:
-            await asyncio.wait_for(child.wait(), self._patience.stop)
+            async with asyncio.timeout(self._patience.stop):
+                await child.wait()
         except TimeoutError:
             _log.warning("cometbft does not stop; it is killed", pid=child.pid)
             self._kill()

@@ -13,7 +13,7 @@ the ledger does not know; a block's header and commits may come with `commit` or
 """
 
 from node.ledger.admission import Admitted
-from node.ledger.blocks import DecidedBlock, DeliveredHeader, FinalizedBlock, Tip
+from node.ledger.blocks import DecidedBlock, DeliveredHeader, FinalizedBlock, Misbehaviour, Tip
 from node.ledger.ledger import Ledger
 from node.ledger.snapshot import LedgerSnapshot
 
@@ -24,5 +24,6 @@ __all__ = [
     "FinalizedBlock",
     "Ledger",
     "LedgerSnapshot",
+    "Misbehaviour",
     "Tip",
 ]

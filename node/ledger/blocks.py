@@ -30,6 +30,25 @@ class DecidedBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """What a validator was proved to have done against the rules of consensus.
+
+    Attributes:
+        kind: ``duplicate_vote`` or ``light_client_attack``.
+        validator: the validator's address, 20 bytes.
+        height: of the misdeed.
+        time_ns: of the block of that height, nanoseconds since the epoch.
+        decided_height: of the block that holds the proof.
+    """
+
+    kind: str
+    validator: bytes
+    height: int
+    time_ns: int
+    decided_height: int
+
+
+@dataclass(frozen=True, slots=True)
 class FinalizedBlock:
     """What a decided block does. Nothing of it is written before `Ledger.commit`.
 

@@ -14,7 +14,7 @@ from node.chain.errors import ShelianError
 from node.chain.genesis import Genesis
 from node.chain.transaction import Address
 from node.execution import Executor
-from node.ledger import LedgerSnapshot
+from node.ledger import LedgerSnapshot, Misbehaviour
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,9 @@ class NodeStatus:
     """How the node is: `engine` ("embedded", "cometbft"), whether it can make blocks and, if not, why.
 
     `target_height` is the best height known of the network, the node's own if it knows no better; `peers` how
-    many other nodes it is connected to.
+    many other nodes it is connected to; `catching_up`: it fetches blocks that others have decided; `alarm`:
+    what does not stop it, but somebody must look at; `misbehaviour`: what validators were proved to have done
+    since the node was started, newest last.
     """
 
     engine: str
@@ -30,6 +32,9 @@ class NodeStatus:
     failure: str | None
     target_height: int
     peers: int
+    catching_up: bool = False
+    alarm: str | None = None
+    misbehaviour: tuple[Misbehaviour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,21 +105,32 @@ abstract contract Voting is Members {
     /// @dev The topic of a function that can be called by vote, else 0.
     function _topicOf(address target, bytes4 selector) internal view virtual returns (uint8);
 
-    /// @dev Refuses if the organisation was the last to vote on a topic.
+    /// @dev Refuses if the organisation was the last to vote on a topic. One walk over the members for all topics.
     function _requireVoters(uint16 organisation_, uint8 kind) internal view {
+        uint256 kinds;
+        uint256 length = _memberIds.length;
+        for (uint256 i = 0; i < length; ++i) {
+            Member storage member = _members[_memberIds[i]];
+            if (member.status == ACTIVE) kinds |= 1 << member.kind;
+        }
         for (uint8 topic = MEMBERSHIP; topic <= POINTS; ++topic) {
-            if (_weight(topic, kind) == 0) continue;
-            (,, uint256 total) = _tally(0, topic);
-            if (total == 0) revert LastVoter(organisation_, topic);
+            uint256 voting = _votingKinds(topic);
+            if (voting >> kind & 1 != 0 && kinds & voting == 0) revert LastVoter(organisation_, topic);
         }
     }
 
-    /// @dev Correction rules are for police, procuratorate, court and justice alone; points for community (2), data bureau and
-    /// auditor (1 each); everything else for every member alike.
+    /// @dev A bit for each kind. Correction rules are for police, procuratorate, court and justice alone; points for community,
+    /// data bureau and auditor; everything else for every member alike.
+    function _votingKinds(uint8 topic) private pure returns (uint256) {
+        if (topic == CORRECTION_RULES) return CORRECTION_KINDS;
+        if (topic == POINTS) return 1 << COMMUNITY | 1 << DATA_BUREAU | 1 << AUDIT;
+        return type(uint256).max;
+    }
+
+    /// @dev Who votes counts 1, but on points the community 2.
     function _weight(uint8 topic, uint8 kind) private pure returns (uint256) {
-        if (topic == CORRECTION_RULES) return CORRECTION_KINDS >> kind & 1;
-        if (topic == POINTS) return kind == COMMUNITY ? 2 : kind == DATA_BUREAU || kind == AUDIT ? 1 : 0;
-        return 1;
+        if (topic == POINTS && kind == COMMUNITY) return 2;
+        return _votingKinds(topic) >> kind & 1;
     }
 
     /// @dev Counted over the organisations active now, so a suspended member's vote no longer counts.

@@ -11,7 +11,7 @@ from node.chain.header import BlockId, Header, decode_header
 from node.chain.merkle import MerkleProof, merkle_proof
 from node.chain.receipt import encode_result
 from node.chain.validators import validator_address
-from node.ledger import LedgerSnapshot
+from node.ledger import LedgerSnapshot, Misbehaviour
 from node.rpc.errors import REFUSED, RpcError, rpc_error
 from node.rpc.formats import Json, data
 from node.rpc.method import Kind, Method, Parameter
@@ -46,6 +46,9 @@ def status(request: Request) -> Json:
         "running": running.running,
         "failure": running.failure,
         "peers": hex(running.peers),
+        "catchingUp": running.catching_up,
+        "alarm": running.alarm,
+        "misbehaviour": [_misbehaviour_json(one) for one in running.misbehaviour],
         "purpose": genesis.purpose,
         "chainName": genesis.chain_name,
         "chainId": hex(genesis.evm_chain_id),
@@ -60,6 +63,16 @@ def status(request: Request) -> Json:
             "snapshots": [hex(height) for height in ledger.history.snapshots],
         },
         "firstBlock": hex(ledger.base + 1 if ledger.base else 0),
+    }
+
+
+def _misbehaviour_json(one: Misbehaviour) -> Json:
+    return {
+        "kind": one.kind,
+        "validator": data(one.validator),
+        "height": hex(one.height),
+        "timeNs": hex(one.time_ns),
+        "decidedHeight": hex(one.decided_height),
     }
 
 

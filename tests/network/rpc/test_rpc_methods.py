@@ -388,6 +388,7 @@ def test_health_and_status_tell_an_operator_how_the_node_is(node: RunningNode, s
     assert health["ok"] is True
     assert health["failure"] is None
     assert status["engine"] == "embedded"
+    assert (status["catchingUp"], status["alarm"], status["misbehaviour"]) == (False, None, [])
     assert status["purpose"] == "demo"
     assert status["genesisHash"] == hexadecimal(node.genesis.hash)
     assert int(status["chainId"], 16) == node.chain_id

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from network.snapshots import SnapshotMaking
 from node.ledger import chunks
@@ -84,14 +85,15 @@ def test_stopping_ends_one_that_is_being_made_and_leaves_nothing(
 
 
 def test_a_snapshot_that_cannot_be_made_is_told_and_the_next_one_is_made(
-    chain: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chain: Chain, tmp_path: Path
 ) -> None:
     shelf = Shelf(tmp_path / "node" / "snapshots")
     shelf.directory.write_text("a file in the way")
     making = SnapshotMaking(chain.ledger, shelf.directory, every=1)
-    making.start()
-    grow(chain, 1)
-    wait_until(lambda: "no snapshot was made" in capsys.readouterr().out)
+    with capture_logs() as told:
+        making.start()
+        grow(chain, 1)
+        wait_until(lambda: any(line["event"] == "no snapshot was made" for line in told))
     shelf.directory.unlink()
     grow(chain, 2)
     wait_until(lambda: shelf.heights() == (2,))
