@@ -1,5 +1,6 @@
 // What every page does: filters submit themselves, "select all" works, charts are drawn from data, an idle desktop locks.
 "use strict";
+// Loaded before the page's body: on a slow line nobody meets a list or a button that does not answer yet.
 document.addEventListener("change", (event) => {
   const target = event.target;
   if (target.matches("[data-submit]")) target.form.requestSubmit();
@@ -25,16 +26,18 @@ document.addEventListener("submit", (event) => {
   if (event.target.method === "post") sessionStorage.setItem("shelian.before_signing", location.pathname + location.search);
   setTimeout(() => delete event.target.dataset.sent, 4000);
 });
-for (const box of document.querySelectorAll("[data-chart]")) {
-  const chart = echarts.init(box, null, { renderer: "svg" });
-  chart.setOption(JSON.parse(box.dataset.chart));
-  addEventListener("resize", () => chart.resize());
-}
-if (document.body.hasAttribute("data-signed-in")) {
-  const limit = Number(document.body.dataset.idleSeconds) * 1000;
-  let last = Date.now();
-  for (const kind of ["pointerdown", "keydown", "scroll"]) addEventListener(kind, () => (last = Date.now()), { passive: true });
-  setInterval(() => {
-    if (Date.now() - last > limit) location.replace("/login");
-  }, 15000);
-}
+document.addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll("[data-chart]")) {
+    const chart = echarts.init(box, null, { renderer: "svg" });
+    chart.setOption(JSON.parse(box.dataset.chart));
+    addEventListener("resize", () => chart.resize());
+  }
+  if (document.body.hasAttribute("data-signed-in")) {
+    const limit = Number(document.body.dataset.idleSeconds) * 1000;
+    let last = Date.now();
+    for (const kind of ["pointerdown", "keydown", "scroll"]) addEventListener(kind, () => (last = Date.now()), { passive: true });
+    setInterval(() => {
+      if (Date.now() - last > limit) location.replace("/login");
+    }, 15000);
+  }
+});
