@@ -6,7 +6,7 @@ DATA   ?= data
 PORT_BASE ?= 8500
 export ETH_HASH_BACKEND := pysha3
 
-.PHONY: help up test test-fast test-long lint bench setup setup-dev tools lock clean
+.PHONY: help up consortium test test-fast test-long test-network lint bench setup setup-dev tools lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -31,15 +31,22 @@ $(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
 up: setup            ## start everything on this machine (DATA=data PORT_BASE=8500)
 	$(BIN)/shelian up --data $(DATA) --port-base $(PORT_BASE)
 
+consortium: setup tools            ## four agencies' nodes on this machine, through CometBFT (DATA=data PORT_BASE=8500)
+	$(BIN)/shelian consortium up --validators 4 --data $(DATA) --port-base $(PORT_BASE)
+
 test: setup-dev tools lint            ## all tests but the long ones
 	@start=$$(date +%s); \
-	$(BIN)/python -m pytest -m "not long and not browser and not system" -n 2 --dist loadgroup; status=$$?; \
-	$(BIN)/python -m pytest -m "(browser or system) and not long" -n 2 --dist loadgroup || status=$$?; \
+	$(BIN)/python -m pytest -m "not long and not network and not browser and not system" -n 2 --dist loadgroup; status=$$?; \
+	$(BIN)/python -m pytest -m "(browser or system) and not long and not network" -n 2 --dist loadgroup || status=$$?; \
 	echo "make test took $$(( $$(date +%s) - start )) s"; exit $$status
 
 test-fast: setup-dev            ## the quick ones, under two minutes
-	@start=$$(date +%s); $(BIN)/python -m pytest -m "not slow and not long and not browser and not clients and not cometbft" -n 2 --dist loadgroup; status=$$?; \
+	@start=$$(date +%s); $(BIN)/python -m pytest -m "not slow and not long and not network and not browser and not clients and not cometbft" -n 2 --dist loadgroup; status=$$?; \
 	echo "make test-fast took $$(( $$(date +%s) - start )) s"; exit $$status
+
+test-network: setup-dev tools            ## the long scenarios: broken networks, one at a time
+	@start=$$(date +%s); $(BIN)/python -m pytest -m network; status=$$?; \
+	echo "make test-network took $$(( $$(date +%s) - start )) s"; exit $$status
 
 test-long: test            ## and the long ones: every conformance case
 	$(BIN)/python -m pytest -m long -n 2 --dist loadgroup
