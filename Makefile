@@ -31,7 +31,8 @@ $(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
 up: setup            ## start everything on this machine (DATA=data PORT_BASE=8500)
 	$(BIN)/shelian up --data $(DATA) --port-base $(PORT_BASE)
 
-consortium: setup tools            ## four agencies' nodes on this machine, through CometBFT (DATA=data PORT_BASE=8500)
+consortium: DATA := data-consortium
+consortium: setup tools            ## four agencies' nodes on this machine, through CometBFT (DATA=data-consortium PORT_BASE=8500)
 	$(BIN)/shelian consortium up --validators 4 --data $(DATA) --port-base $(PORT_BASE)
 
 test: setup-dev tools lint            ## all tests but the long ones
