@@ -6,7 +6,9 @@ connections never wait for one another; what must not run at the same time is th
 
     bytes -> frames -> waiting requests -> [the connection's task: handler] -> answers -> bytes
 
-* CheckTx requests that wait one behind the other go to the handler together.
+* CheckTx requests that wait one behind the other go to the handler together. CometBFT sets a Flush behind
+  nearly each of them (its client's throttle lasts nanoseconds); these are answered in their places, once the
+  checks are.
 * Echo and Flush are answered here. An answer is sent no later than the task turns to the next call of the
   handler, or runs out of requests; a Flush's stands behind everything before it.
 * While much waits, nothing more is read; while the peer does not read, no further request is begun.
@@ -283,17 +285,30 @@ class _Connection(asyncio.Protocol):
                 self._put(pb.Response(**{kind: answer}))
 
     async def _answer_checks(self, first: pb.RequestCheckTx) -> None:
-        requests = [first]
-        while len(requests) < CHECKS_TOGETHER and self._waiting and self._waiting[0][0].HasField("check_tx"):
-            requests.append(self._take().check_tx)
+        requests, order = self._take_checks(first)
         await self._send()
         answers = await self._handler.check_txs(requests)
         if len(answers) != len(requests):
             raise AbciFault(
                 "abci.answers_missing", "not one answer for each CheckTx", len(answers), len(requests)
             )
-        for answer in answers:
-            self._put(pb.Response(check_tx=answer))
+        rest = iter(answers)
+        for is_check in order:
+            self._put(pb.Response(check_tx=next(rest)) if is_check else _FLUSHED)
+
+    def _take_checks(self, first: pb.RequestCheckTx) -> tuple[list[pb.RequestCheckTx], list[bool]]:
+        """The checks that wait behind `first`, and in which order checks (True) and flushes came."""
+        requests, order = [first], [True]
+        while len(requests) < CHECKS_TOGETHER and len(order) < 2 * CHECKS_TOGETHER and self._waiting:
+            kind = self._waiting[0][0].WhichOneof("value")
+            if kind == "check_tx":
+                requests.append(self._take().check_tx)
+            elif kind == "flush":
+                self._take()
+            else:
+                break
+            order.append(kind == "check_tx")
+        return requests, order
 
     async def _put_own(self, answer: pb.Response) -> None:
         """Many of these may come in a row, with no call of the handler between them."""

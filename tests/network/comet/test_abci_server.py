@@ -144,7 +144,28 @@ def test_checks_that_wait_in_a_row_reach_the_application_together(run: Run) -> N
         checked = [answer.check_tx.data for answer in answers if answer.HasField("check_tx")]
         assert checked == [number.to_bytes(4, "big") for number in range(153)]
         sizes = [len(asked) for name, asked in node.application.asked if name == "check_tx"]
-        assert sizes == [CHECKS_TOGETHER, CHECKS_TOGETHER, 22, 1, 2]
+        assert sizes == [CHECKS_TOGETHER, CHECKS_TOGETHER, 23, 2]
+
+    run(scenario)
+
+
+def test_checks_with_a_flush_behind_each_go_together_and_each_flush_is_answered_in_its_place(run: Run) -> None:
+    """As CometBFT's client sends them."""
+
+    async def scenario(node: Served) -> None:
+        gate = node.application.hold("commit")
+        client = await node.connect()
+        pairs = [request for number in range(100) for request in (check(number), FLUSH)]
+        client.send(COMMIT, *pairs, FLUSH, FLUSH, COMMIT)
+        while not node.application.asked:
+            await asyncio.sleep(0)
+        gate.set()
+        answers = [await client.receive() for _ in range(204)]
+        assert kinds(answers) == ["commit", *["check_tx", "flush"] * 100, "flush", "flush", "commit"]
+        checked = [answer.check_tx.data for answer in answers if answer.HasField("check_tx")]
+        assert checked == [number.to_bytes(4, "big") for number in range(100)]
+        sizes = [len(asked) for name, asked in node.application.asked if name == "check_tx"]
+        assert sizes == [CHECKS_TOGETHER, 100 - CHECKS_TOGETHER]
 
     run(scenario)
 
