@@ -6,7 +6,7 @@ DATA   ?= data
 PORT_BASE ?= 8500
 export ETH_HASH_BACKEND := pysha3
 
-.PHONY: help up consortium test test-fast test-long test-network lint bench setup setup-dev tools lock clean
+.PHONY: help up consortium test test-fast test-long test-network lint bench setup setup-dev cometbft tools lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,7 +32,7 @@ up: setup            ## start everything on this machine (DATA=data PORT_BASE=85
 	$(BIN)/shelian up --data $(DATA) --port-base $(PORT_BASE)
 
 consortium: DATA := data-consortium
-consortium: setup tools            ## four agencies' nodes on this machine, through CometBFT (DATA=data-consortium PORT_BASE=8500)
+consortium: setup cometbft            ## four agencies' nodes on this machine, through CometBFT (DATA=data-consortium PORT_BASE=8500)
 	$(BIN)/shelian consortium up --validators 4 --data $(DATA) --port-base $(PORT_BASE)
 
 test: setup-dev tools lint            ## all tests but the long ones
@@ -57,6 +57,9 @@ lint: setup-dev            ## ruff, mypy, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+cometbft:            ## build CometBFT 0.40 unless it is here
+	@bash deploy/install-cometbft.sh
 
 tools:            ## optional parts of the tests, installed where this machine allows it
 	@bash tests/install-tools.sh
