@@ -177,7 +177,7 @@ def genesis_calls(spec: GenesisSpec) -> list[Call]:
         for item in spec.organisations
     ]
     for party in spec.relying_parties:
-        calls += _relying_party_calls(party)
+        calls += relying_party_calls(party)
     calls += [consortium.set_deployer(account, True) for account in spec.deployers]
     calls.append(consortium.add_rules(spec.rules))
     calls.append(
@@ -224,7 +224,8 @@ def genesis_calls(spec: GenesisSpec) -> list[Call]:
     return calls
 
 
-def _relying_party_calls(party: RelyingPartySpec) -> list[Call]:
+def relying_party_calls(party: RelyingPartySpec) -> list[Call]:
+    """The row, its origins, what may be called from there: at genesis, and later by vote."""
     flags = (ANY_CONTRACT if party.any_contract else 0) | (
         LOCALHOST_ANY_PORT if party.localhost_any_port else 0
     )
