@@ -22,6 +22,7 @@ from node.chain.transaction import Call
 BUNDLE = HERE / "descriptors.json"
 FORMAT = "shelian-descriptors/1"
 _PERSON = "person"
+_VOTE = "vote"
 _NAME = re.compile(r"\s+[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -58,12 +59,17 @@ def selector_of(signature: str) -> bytes:
     return keccak256(_NAME.sub("", signature).replace(" ", "").encode())[:4]
 
 
+def title_of_vote(call: Call) -> Title | None:
+    """What a call does that is put to the vote; None where nobody could read it."""
+    return _titles(_VOTE).get((call.to, call.data[:4]))
+
+
 @cache
-def _titles() -> Mapping[tuple[bytes, bytes], Title]:
+def _titles(signer: str = _PERSON) -> Mapping[tuple[bytes, bytes], Title]:
     titles = {}
     for descriptor in json.loads(BUNDLE.read_text())["descriptors"]:
         for signature, function in descriptor["display"]["formats"].items():
-            if function["signer"] != _PERSON:
+            if function["signer"] != signer:
                 continue
             for deployment in descriptor["context"]["contract"]["deployments"]:
                 address = bytes.fromhex(deployment["address"][2:])

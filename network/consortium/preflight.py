@@ -375,8 +375,8 @@ def _quorum(before: Governance, after: Governance) -> list[Finding]:
             "preflight.quorum",
             Level.REFUSAL,
             "之后仍在签名的票权不超过三分之二，区块会停：先修好停着的验证者，或先拿掉它的投票权。",
-            "afterwards those who sign blocks now would have no more than two thirds of the power, and blocks "
-            "could stop: bring the silent validators back, or take their power away first.",
+            "afterwards those who sign now would have no more than two thirds of the power, and "
+            "blocks could stop: bring the silent validators back, or take their power away first.",
             f"{alive} / {total}",
             f"{total * 2 // 3 + 1} / {total}",
         )
