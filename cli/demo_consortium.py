@@ -1,19 +1,22 @@
-"""The demo consortium of `shelian up`: everybody's keys, the genesis, the node's directory.
+"""The demo consortium of one machine: everybody's keys, the genesis, the data directory.
 
-A demo's keys are made here because a demo has nobody else to make them; they open on demo chains only,
-their passphrase is public, and every page says so. `shelian init` for production never makes a person's
-key.
+`shelian up` runs it with one node (`create_demo`), `shelian consortium up` with one node an agency
+(`cli.demo_members`); both have the same people, registrars and relying parties.
+
+A demo's keys are made here because a demo has nobody else to make them; they open on demo chains only, their
+passphrase is public, and every page says so. `shelian init` for production never makes a person's key.
 """
 
 from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.genesis import RegistrarSpec, RelyingPartySpec
+from cli.system import SystemFault
+from contracts.genesis import PeerSpec, RegistrarSpec, RelyingPartySpec
 from contracts.system import SYSTEM_CONTRACTS
 from identity.demo.cast import DEMO_PASSPHRASE, ORGANISATIONS, RELYING_PARTIES, DemoCast
 from identity.demo.files import create_cast
@@ -25,7 +28,7 @@ from node.chain.genesis import Genesis, encode_genesis
 from node.ledger import Ledger
 
 VALIDATOR_KEY = "validator.key.json"
-_VALIDATOR_POWER = 10
+VALIDATOR_POWER = 10
 _DEMO_RP_ID = "localhost"
 
 
@@ -60,6 +63,11 @@ class Layout:
         return self.node / VALIDATOR_KEY
 
     @property
+    def members(self) -> Path:
+        """Of `shelian consortium up`: a directory for each agency that has a node."""
+        return self.data / "members"
+
+    @property
     def demo(self) -> Path:
         return self.data / "demo"
 
@@ -79,53 +87,100 @@ class Layout:
         return self.data / "correction" / agency
 
 
-def create_demo(layout: Layout, now_ns: int, progress: Callable[[str], None]) -> Genesis:
-    """Make a demo's keys, genesis and ledger.
+def require_one_node(layout: Layout) -> None:
+    """Raises SystemFault `system.other_kind` for a directory of `shelian consortium up`."""
+    if layout.members.exists():
+        raise SystemFault(
+            "system.other_kind",
+            "this directory is a consortium's, one node an agency; start it with shelian consortium up",
+            layout.members,
+            "a directory of shelian up, or an empty one",
+        )
 
-    The genesis file is written last: without it nothing was made, and the next try begins again. The marker
-    says that what lies there is an unfinished try of ours and may be removed.
 
-    Raises LedgerError `init.exists` where a data directory stands already.
+def require_members(layout: Layout) -> None:
+    """Raises SystemFault `system.other_kind` for a directory of `shelian up`."""
+    if layout.node.exists():
+        raise SystemFault(
+            "system.other_kind",
+            "this directory has one node for everybody; start it with shelian up",
+            layout.node,
+            "a directory of shelian consortium up, or an empty one",
+        )
+
+
+def begin_making(layout: Layout, *parts: Path) -> None:
+    """Before the first byte of a new data directory is written.
+
+    The marker is the first file and says that what lies there is an unfinished try of ours; `parts`, what
+    such a try may have left, are removed. `finish_making` ends it. Raises LedgerError `init.exists` where
+    something else stands.
     """
     if layout.genesis.exists():
         raise LedgerError(
             "init.exists", "there is a chain in this directory already", layout.data, "an empty directory"
         )
     if layout.marker.exists():
-        for half_made in (layout.node, layout.demo):
-            shutil.rmtree(half_made, ignore_errors=True)
+        for part in parts:
+            shutil.rmtree(part, ignore_errors=True)
     elif layout.data.exists() and any(layout.data.iterdir()):
         raise LedgerError(
             "init.exists", "the directory holds something else", layout.data, "an empty directory"
         )
-    layout.node.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.marker.touch()
+
+
+def finish_making(layout: Layout, genesis: Genesis) -> None:
+    """The genesis file comes last: without it nothing was made, and the next try begins again."""
+    temporary = layout.genesis.with_suffix(".new")
+    temporary.write_bytes(encode_genesis(genesis))
+    temporary.replace(layout.genesis)
+    layout.marker.unlink()
+
+
+def create_demo(layout: Layout, now_ns: int, progress: Callable[[str], None]) -> Genesis:
+    """Make a demo's keys, genesis and ledger, for one node. Can be killed at any moment and done again.
+
+    Raises LedgerError `init.exists` where a data directory stands already.
+    """
+    begin_making(layout, layout.node, layout.demo)
+    layout.node.mkdir(mode=0o700)
     progress("生成示范密钥 making demo keys")
     cast = create_cast(layout.demo)
     validator = generate_key(ED25519)
     save_key(layout.validator_key, validator, DEMO_PASSPHRASE, purpose="demo", label="validator", cost=DEMO)
     progress("写创世文件 writing genesis")
-    genesis = plan_genesis(_plan(cast, validator.public_key, now_ns))
+    bureau = next(one for one in ORGANISATIONS if one.kind == "data_bureau")
+    validators = (MemberValidator(validator.public_key, VALIDATOR_POWER, bureau.id, "embedded"),)
+    genesis = plan_genesis(demo_plan(cast, demo_members(cast), validators, (), now_ns))
     Ledger.create(layout.ledger, genesis).close()
-    temporary = layout.genesis.with_suffix(".new")
-    temporary.write_bytes(encode_genesis(genesis))
-    temporary.replace(layout.genesis)
-    layout.marker.unlink()
+    finish_making(layout, genesis)
     return genesis
 
 
-def _plan(cast: DemoCast, validator: bytes, now_ns: int) -> Plan:
+def demo_members(cast: DemoCast) -> tuple[Member, ...]:
+    """The organisations with the keys that documents to them are sealed to."""
+    return tuple(Member(one.id, one.kind, one.name, cast.encryption_keys[one.id]) for one in ORGANISATIONS)
+
+
+def demo_plan(
+    cast: DemoCast,
+    members: Sequence[Member],
+    validators: Sequence[MemberValidator],
+    peers: Sequence[PeerSpec],
+    now_ns: int,
+) -> Plan:
+    """What a demo's genesis says: its people, services and origins, and who makes the blocks."""
     addresses = {contract.name: contract.address for contract in SYSTEM_CONTRACTS}
-    bureau = next(one for one in ORGANISATIONS if one.kind == "data_bureau")
-    tools = cast.find(f"{bureau.key}-service")
+    tools = cast.find("data-bureau-service")
     return Plan(
         chain_name=f"shelian-demo-{secrets.token_hex(4)}",
         purpose="demo",
         genesis_time_ns=now_ns,
-        members=tuple(
-            Member(one.id, one.kind, one.name, cast.encryption_keys[one.id]) for one in ORGANISATIONS
-        ),
-        validators=(MemberValidator(validator, _VALIDATOR_POWER, bureau.id, "embedded"),),
+        members=tuple(members),
+        validators=tuple(validators),
+        peers=tuple(peers),
         registrars=tuple(
             RegistrarSpec(
                 one.identity,

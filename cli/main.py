@@ -13,8 +13,23 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import typer
 
-from cli import accounts, check, consortium, demo, init, node, refold, repair, services, snapshot, status, up
+from cli import (
+    accounts,
+    check,
+    consortium,
+    consortium_up,
+    demo,
+    init,
+    node,
+    refold,
+    repair,
+    services,
+    snapshot,
+    status,
+    up,
+)
 from cli.output import fail
+from cli.processes import follow_supervisor
 from node.chain.errors import ShelianError
 
 app = typer.Typer(
@@ -33,6 +48,7 @@ app.command("demo")(demo.demo)
 app.command("check")(check.check)
 app.command("refold")(refold.refold)
 app.add_typer(accounts.app, name="accounts")
+consortium.app.command("up")(consortium_up.up)
 app.add_typer(consortium.app, name="consortium")
 app.command("signer")(services.signer)
 app.command("identity")(services.identity)
@@ -46,6 +62,7 @@ def main() -> None:
     traceback."""
     if sys.version_info[:2] not in ((3, 11), (3, 12)):
         sys.exit(f"shelian needs Python 3.11 or 3.12, this is {sys.version_info[0]}.{sys.version_info[1]}")
+    follow_supervisor()
     try:
         app()
     except ShelianError as error:

@@ -15,7 +15,8 @@ from apps.community_correction.seed import seed as seed_correction
 from apps.sharing_points.seed import seed as seed_points
 from cli.demo_consortium import Layout
 from cli.demo_signer import DemoSigner
-from cli.system import AGENCIES, url_of
+from cli.nodes import wait_for_height
+from cli.system import AGENCIES, RunFile, url_of
 from identity.demo.cast import COMMUNITY_CLERK, RESIDENT, DemoCast
 from identity.demo.enrolment import enrol
 from identity.demo.files import load_cast
@@ -25,16 +26,17 @@ from node.chain.genesis import Genesis
 Progress = Callable[[str], None]
 
 
-def seed_demo(layout: Layout, genesis: Genesis, port_base: int, progress: Progress) -> None:
+def seed_demo(layout: Layout, genesis: Genesis, run: RunFile, progress: Progress) -> None:
     """Do what is left of the three stages; nothing on a chain that is not a demo."""
     if not genesis.is_demo:
         return
+    port_base = run.port_base
     stages = _Stages(layout.demo / "stages.json")
     cast = load_cast(layout.demo)
     signer = DemoSigner(layout, port_base)
     if stages.begin("enrolled"):
         progress(f"  登记人员 enrolling {len(cast.people) + len(cast.services)} people and services")
-        _enrol(layout, cast, port_base)
+        _enrol(layout, cast, run)
         stages.finish("enrolled")
     if stages.begin("correction"):
         progress("  写入 30 个案件 seeding 30 cases")
@@ -49,12 +51,15 @@ def seed_demo(layout: Layout, genesis: Genesis, port_base: int, progress: Progre
         stages.finish("points")
 
 
-def _enrol(layout: Layout, cast: DemoCast, port_base: int) -> None:
-    node = NodeClient(url_of("node", port_base))
+def _enrol(layout: Layout, cast: DemoCast, run: RunFile) -> None:
+    """Through the identity service's node; then every node must know whom the others will let act."""
+    node = NodeClient(run.node_for("identity"))
     try:
-        enrol(cast, layout.demo, node, chain_purpose="demo", origin=url_of("identity", port_base))
+        origin = url_of("identity", run.port_base)
+        receipts = enrol(cast, layout.demo, node, chain_purpose="demo", origin=origin)
     finally:
         node.close()
+    wait_for_height(run.nodes.values(), max((receipt.block for receipt in receipts), default=0))
 
 
 class _Stages:

@@ -18,6 +18,7 @@ from cli.node import load_genesis
 from cli.system import AGENCIES, DEFAULT_PORT_BASE, OFFSETS, SystemFault, url_of
 from identity.demo.cast import DEMO_PASSPHRASE, ORGANISATIONS
 from identity.demo.files import open_demo_key
+from identity.keystore import load_key
 from node.chain.genesis import Genesis
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 Data = Annotated[Path, typer.Option("--data", help="数据目录 data directory")]
 PortBase = Annotated[int, typer.Option("--port-base", help="ports of a system are offsets from this")]
+NodeUrl = Annotated[
+    str | None,
+    typer.Option("--node", help="本机构节点的 JSON-RPC the node to ask; default: the one node of shelian up"),
+]
 LogJson = Annotated[
     bool, typer.Option("--json", "--log-json", help="structured logs, one JSON object a line")
 ]
@@ -35,7 +40,10 @@ _COMMUNITY = _BY_KEY["community"]
 
 
 def identity(
-    data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False
+    data: Data = Path("data"),
+    port_base: PortBase = DEFAULT_PORT_BASE,
+    node: NodeUrl = None,
+    log_json: LogJson = False,
 ) -> None:
     """Serve the signing page, the credential directory and the demo's enrolment."""
     from identity.web import IdentityConfig, create_app
@@ -46,7 +54,7 @@ def identity(
         public_url=url_of("identity", port_base),
         rp_id="localhost",
         data_directory=_made(layout.identity),
-        node_url=url_of("node", port_base),
+        node_url=node or url_of("node", port_base),
         chain_id=genesis.evm_chain_id,
         purpose=genesis.purpose,
         apps=_app_origins(port_base),
@@ -88,6 +96,7 @@ def correction(
     agency: Annotated[str, typer.Option("--agency", help="court, procuratorate, police or justice")],
     data: Data = Path("data"),
     port_base: PortBase = DEFAULT_PORT_BASE,
+    node: NodeUrl = None,
     log_json: LogJson = False,
 ) -> None:
     """Serve one agency's cases and documents: its own database, vault and keys."""
@@ -120,12 +129,12 @@ def correction(
         public_url=url_of(agency, port_base),
         purpose=genesis.purpose,
         data_dir=_made(layout.correction(agency)),
-        node_url=url_of("node", port_base),
-        node_websocket_url=url_of("node", port_base).replace("http", "ws", 1),
+        node_url=node or url_of("node", port_base),
+        node_websocket_url=_websocket(node or url_of("node", port_base)),
         signing_pages=_signing_pages(port_base),
         peers={_BY_KEY[peer].id: url_of(peer, port_base) for peer in AGENCIES if peer != agency},
         service_key=_demo_secret(layout, genesis, f"{agency}-service"),
-        encryption_key=_demo_secret(layout, genesis, f"{agency}-encryption"),
+        encryption_key=_sealing_secret(layout, genesis, agency),
     )
     directory = DemoDirectory(
         url_of("identity", port_base),
@@ -136,7 +145,10 @@ def correction(
 
 
 def points(
-    data: Data = Path("data"), port_base: PortBase = DEFAULT_PORT_BASE, log_json: LogJson = False
+    data: Data = Path("data"),
+    port_base: PortBase = DEFAULT_PORT_BASE,
+    node: NodeUrl = None,
+    log_json: LogJson = False,
 ) -> None:
     """Serve the sharing community and the love bank."""
     from apps.sharing_points.app import PointsConfig, create_app
@@ -155,8 +167,8 @@ def points(
     _require_demo(genesis)
     config = PointsConfig(
         public_url=url_of("points", port_base),
-        node_url=url_of("node", port_base),
-        websocket_url=url_of("node", port_base).replace("http", "ws", 1),
+        node_url=node or url_of("node", port_base),
+        websocket_url=_websocket(node or url_of("node", port_base)),
         purpose=genesis.purpose,
         data_dir=_made(layout.points),
         # The love bank knows residents and the community's own staff, nobody of correction's.
@@ -196,6 +208,21 @@ def _require_demo(genesis: Genesis) -> None:
 
 def _demo_secret(layout: Layout, genesis: Genesis, name: str) -> bytes:
     return open_demo_key(layout.demo, name, chain_purpose=genesis.purpose).secret
+
+
+def _sealing_secret(layout: Layout, genesis: Genesis, agency: str) -> bytes:
+    """The agency's own key where it has a node, else the one that the demo made for it."""
+    from cli.demo_members import keys_of
+
+    own = keys_of(layout, agency)
+    if not own.path.exists():
+        return _demo_secret(layout, genesis, f"{agency}-encryption")
+    return load_key(own.sealing_key, DEMO_PASSPHRASE, chain_purpose=genesis.purpose).secret
+
+
+def _websocket(url: str) -> str:
+    """A node serves both on one port."""
+    return url.replace("http", "ws", 1)
 
 
 def _signing_pages(port_base: int) -> dict[str, str]:

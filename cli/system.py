@@ -1,13 +1,16 @@
-"""Where a system started by ``shelian up`` is: its ports, its data directory, its run file.
+"""Where a running system is: its ports, its data directory, its run file, whose node serves whom.
 
-Ports are offsets from one base, so that several systems can stand side by side on one machine.
+Ports are offsets from one base, so that several systems can stand side by side on one machine. `shelian up`
+has one node for everybody, `shelian consortium up` one for each of some agencies.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +31,16 @@ OFFSETS: Final[dict[str, int]] = {
     "justice": 114,
     "signer": 120,
 }
+_FIRST_NODE: Final[dict[str, int]] = {
+    "JSON-RPC": OFFSETS["node"],
+    "p2p": 51,
+    "CometBFT RPC": 61,
+    "CometBFT metrics": 71,
+    "operations": 81,
+}
+"""Offsets of a consortium's first node; each further one has the next ports."""
+_NODE_OF: Final = {"identity": "justice", "points": "community"}
+"""Whose node a service asks that is not named after its agency."""
 
 
 class SystemFault(ShelianError):
@@ -40,20 +53,72 @@ def url_of(name: str, port_base: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class NodePorts:
+    """Where the programs of a consortium's node listen, all on this machine."""
+
+    json_rpc: int
+    p2p: int
+    comet_rpc: int
+    metrics: int
+    operations: int
+
+    @classmethod
+    def of(cls, number: int, port_base: int) -> NodePorts:
+        """`number`: of the node, from 1."""
+        return cls(*(port_base + offset + number - 1 for offset in _FIRST_NODE.values()))
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.json_rpc}"
+
+    def named(self, node: str) -> dict[str, int]:
+        """Each port under the name by which an operator knows it."""
+        ports = (self.json_rpc, self.p2p, self.comet_rpc, self.metrics, self.operations)
+        return {f"{node} ({what})": port for what, port in zip(_FIRST_NODE, ports, strict=True)}
+
+
+def node_of(service: str, agencies: Iterable[str]) -> str:
+    """Which of the agencies that have a node serves a service: its own, else justice, else the first."""
+    held = tuple(agencies)
+    own = _NODE_OF.get(service, service)
+    return next((one for one in (own, "justice") if one in held), held[0])
+
+
+def require_free_ports(ports: Mapping[str, int]) -> None:
+    """Raises SystemFault `system.port_in_use`, naming whose port it is."""
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise SystemFault(
+                    "system.port_in_use",
+                    f"the port of {name} is taken; choose another --port-base or stop what uses it",
+                    port,
+                    str(error),
+                ) from None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFile:
     """``DATA/run.json``: a running system's address card.
 
     Attributes:
         data: absolute path of the data directory.
         port_base: see :data:`OFFSETS`.
-        pid: of the supervising ``shelian up``.
+        pid: of the supervising ``shelian up`` or ``shelian consortium up``.
         purpose: ``demo`` or ``production``.
+        nodes: JSON-RPC of each node, by the agency whose it is.
+        pids: of the programs, by name.
     """
 
     data: str
     port_base: int
     pid: int
     purpose: str
+    nodes: Mapping[str, str]
+    pids: Mapping[str, int] = field(default_factory=dict)
 
     def save(self) -> None:
         path = Path(self.data) / "run.json"
@@ -73,6 +138,10 @@ class RunFile:
                 got=str(error),
                 expected="a run.json written by shelian up",
             ) from None
+
+    def node_for(self, service: str) -> str:
+        """JSON-RPC of the node that serves a service."""
+        return self.nodes[node_of(service, self.nodes)]
 
     def alive(self) -> bool:
         try:

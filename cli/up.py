@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from cli.demo_consortium import Layout, create_demo
+from cli.demo_consortium import Layout, create_demo, require_one_node
 from cli.logs import configure_logs
 from cli.node import load_genesis
+from cli.nodes import ask_status, is_in_step
 from cli.output import AsJson, result, say
-from cli.processes import Child, Supervisor
+from cli.processes import Child, StopRequest, Supervisor
 from cli.seed import seed_demo
-from cli.status import healthy
-from cli.system import AGENCIES, DEFAULT_PORT_BASE, OFFSETS, RunFile, SystemFault, url_of
+from cli.status import service_is_healthy
+from cli.system import (
+    AGENCIES,
+    DEFAULT_PORT_BASE,
+    OFFSETS,
+    RunFile,
+    SystemFault,
+    node_of,
+    require_free_ports,
+    url_of,
+)
 from node.chain.genesis import Genesis
 
-_WATCH_S = 0.5
+NODE_OWNER = "data-bureau"
+"""Whose the one node is."""
+WATCH_S = 0.5
 
 
 def up(
@@ -36,16 +46,19 @@ def up(
     configure_logs(as_json=False)
     started = time.monotonic()
     layout = Layout(data.resolve())
-    _require_free_ports(port_base)
+    require_one_node(layout)
+    require_free_ports({name: port_base + offset for name, offset in OFFSETS.items()})
     genesis = _open_or_create(layout)
-    run = RunFile(str(layout.data), port_base, os.getpid(), genesis.purpose)
-    stop = _Stop()
-    supervisor = Supervisor(layout.logs, lambda child: healthy(child.name, port_base))
+    nodes = {NODE_OWNER: url_of("node", port_base)}
+    run = RunFile(str(layout.data), port_base, os.getpid(), genesis.purpose, nodes)
+    stop = StopRequest()
+    supervisor = Supervisor(layout.logs, lambda child: _is_ready(child, run))
     run.save()
     try:
         for wave in _children(layout, port_base):
             supervisor.start(wave, lambda child: say(f"  ● {child.name:<14} {url_of(child.name, port_base)}"))
-        seed_demo(layout, genesis, port_base, say)
+        seed_demo(layout, genesis, run, say)
+        stop.started()
         seconds = time.monotonic() - started
         portal = url_of("portal", port_base)
         result(
@@ -55,7 +68,7 @@ def up(
             "  Ctrl-C 停止 stops it\n",
         )
         while not stop.asked:
-            time.sleep(_WATCH_S)
+            time.sleep(WATCH_S)
             dead = supervisor.dead()
             if dead is not None:
                 raise SystemFault(
@@ -68,20 +81,6 @@ def up(
         say("已停止 stopped")
 
 
-class _Stop:
-    """SIGINT and SIGTERM ask for a clean stop; while starting they end the start at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-
 def _open_or_create(layout: Layout) -> Genesis:
     if layout.genesis.exists():
         genesis = load_genesis(layout)
@@ -91,25 +90,26 @@ def _open_or_create(layout: Layout) -> Genesis:
     return create_demo(layout, time.time_ns(), lambda text: say(f"  {text}"))
 
 
-def _require_free_ports(port_base: int) -> None:
-    for name, offset in OFFSETS.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port_base + offset))
-            except OSError as error:
-                raise SystemFault(
-                    "system.port_in_use",
-                    f"the port of {name} is taken; choose another --port-base or stop what uses it",
-                    port_base + offset,
-                    str(error),
-                ) from None
-
-
 def _children(layout: Layout, port_base: int) -> list[list[Child]]:
     """In waves: the node first, then what asks the node, then what asks those."""
-    place = ("--data", str(layout.data), "--port-base", str(port_base))
     node = Child("node", ("node", "--data", str(layout.data), "--port", str(port_base + OFFSETS["node"])))
-    simple = [Child(name, (name, *place)) for name in ("identity", "signer", "points", "portal")]
-    agencies = [Child(agency, ("correction", "--agency", agency, *place)) for agency in AGENCIES]
-    return [[node], [simple[0]], [*simple[1:], *agencies]]
+    return [[node], *service_waves(layout, port_base, {})]
+
+
+def service_waves(layout: Layout, port_base: int, nodes: Mapping[str, str]) -> list[list[Child]]:
+    """Identity first, then what asks it. `nodes`: each agency's JSON-RPC where there is more than the one."""
+    place = ("--data", str(layout.data), "--port-base", str(port_base))
+
+    def asking(service: str, *arguments: str) -> Child:
+        node = ("--node", nodes[node_of(service, nodes)]) if nodes else ()
+        return Child(service, (*arguments, *place, *node))
+
+    agencies = [asking(agency, "correction", "--agency", agency) for agency in AGENCIES]
+    plain = [Child(name, (name, *place)) for name in ("signer", "portal")]
+    return [[asking("identity", "identity")], [*plain, asking("points", "points"), *agencies]]
+
+
+def _is_ready(child: Child, run: RunFile) -> bool:
+    if child.name == "node":
+        return is_in_step(ask_status(run.nodes[NODE_OWNER]))
+    return service_is_healthy(child.name, run.port_base)
