@@ -1,4 +1,4 @@
-"""`python -m bench [scale | caliper | document | page]`: see `bench.figures` and each command's --help."""
+"""`python -m bench [scale | network | caliper | document | page]`: see `bench.figures` and each command's --help."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 COMMANDS = {
     "scale": "bench.scale_command",
+    "network": "bench.network_command",
     "caliper": "bench.caliper.round",
     "document": "bench.document",
     "page": "bench.page",

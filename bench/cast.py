@@ -45,6 +45,7 @@ def _keys(name: str, algorithm: KeyAlgorithm, count: int) -> tuple[KeyPair, ...]
 
 
 VALIDATOR = _key("validator", ED25519)
+"""The only one of a chain of one node, the first of a network."""
 DEPLOYER = _key("deployer", SECP256K1)
 """Deploys the token and funds the senders."""
 SENDERS = _keys("sender", SECP256K1, 16)
@@ -79,8 +80,21 @@ def caliper_workers() -> tuple[KeyPair, ...]:
     )
 
 
-def bench_genesis(genesis_time_ns: int) -> Genesis:
-    """A demo consortium of one validator with everybody above enrolled from genesis on."""
+def validator_key(number: int) -> KeyPair:
+    """Of the node `number`, from 1."""
+    return VALIDATOR if number == 1 else _key(f"validator {number}", ED25519)
+
+
+def node_key(number: int) -> KeyPair:
+    """By which its peers know the node `number`, from 1."""
+    return _key(f"node {number}", ED25519)
+
+
+def bench_genesis(genesis_time_ns: int, validators: int = 1) -> Genesis:
+    """A demo consortium with everybody above enrolled from genesis on. The validators, at most seven, are of
+    the organisations in their order; a single one is the data bureau's.
+    """
+    owners = range(1, validators + 1) if validators > 1 else (DATA_BUREAU,)
     addresses = {contract.name: contract.address for contract in SYSTEM_CONTRACTS}
 
     def party(name: str, row_id: bytes, domain: Domain, contracts: Sequence[str]) -> Origin:
@@ -103,7 +117,10 @@ def bench_genesis(genesis_time_ns: int) -> Genesis:
             members=tuple(
                 Member(number, kind, kind, sha256(kind.encode())) for number, kind in _KINDS.items()
             ),
-            validators=(MemberValidator(VALIDATOR.public_key, 10, DATA_BUREAU, "bench"),),
+            validators=tuple(
+                MemberValidator(validator_key(number).public_key, 10, owner, f"bench{number}")
+                for number, owner in enumerate(owners, 1)
+            ),
             registrars=tuple(
                 RegistrarSpec(identity_of(key), organisation, key.scheme, key.public_key, _STAFF_PARTY)
                 for organisation, keys in _REGISTRARS.items()

@@ -121,6 +121,10 @@ class Client:
         for sender in senders:
             sender.nonce = await self.nonce(sender.address)
 
+    def requests(self, transactions: Sequence[bytes], batch: int) -> list[Sequence[bytes]]:
+        """Cut into what `send` takes, `batch` in each."""
+        return list(slices(transactions, batch))
+
     async def send(self, transactions: Sequence[bytes]) -> list[dict[str, Any]]:
         """Submit in one request; the answers that are errors."""
         calls = [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in transactions]

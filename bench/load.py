@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.client import PATIENCE_S, POLL_S, Client, LoadError, hash_of, slices
+from bench.client import PATIENCE_S, POLL_S, Client, LoadError, hash_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,14 @@ async def measure_throughput(
     """
     watcher = _Watcher(client, int(await client.call("eth_blockNumber"), 16))
     hashes = [{hash_of(raw) for raw in stage} for stage in stages]
+    requests = [client.requests(stage, batch) for stage in stages]
     refused: list[dict[str, Any]] = []
     accepted_s = 0.0
     started, cpu_started = time.perf_counter(), time.process_time()
-    for stage, expected in zip(stages, hashes, strict=True):
+    for stage, expected in zip(requests, hashes, strict=True):
         errors: list[dict[str, Any]] = []
         _, taken_s = await asyncio.gather(
-            watcher.wait(expected, errors), _send_all(client, stage, batch, connections, errors)
+            watcher.wait(expected, errors), _send_all(client, stage, connections, errors)
         )
         accepted_s += taken_s
         refused += errors
@@ -119,10 +120,10 @@ async def with_failures(client: Client, figures: Throughput, stages: Sequence[Se
 
 
 async def _send_all(
-    client: Client, stage: Sequence[bytes], batch: int, connections: int, errors: list[dict[str, Any]]
+    client: Client, requests: Sequence[Sequence[bytes]], connections: int, errors: list[dict[str, Any]]
 ) -> float:
     """Seconds until everything was answered; what was refused is added to `errors`."""
-    queue = list(slices(stage, batch))[::-1]
+    queue = list(requests)[::-1]
 
     async def send_from_one_connection() -> None:
         while queue:

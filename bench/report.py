@@ -23,7 +23,7 @@ from bench.scenarios import Measured
 from bench.stages import STAGES, Spent
 
 FORMAT = "shelian-bench/2"
-_SECTIONS = ("results", "curves", "caliper", "signatures")
+_SECTIONS = ("results", "curves", "caliper", "signatures", "networks")
 
 
 def new_report(command: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def load_report(path: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(path.read_text())
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise ValueError(f"{path.name} is no report of format {FORMAT}")
-    return report
+    return {section: [] for section in _SECTIONS} | report  # older ones lack what was not measured yet
 
 
 def joined(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:

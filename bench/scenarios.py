@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bench.client import Client
 from bench.documents import sign_documents
@@ -11,13 +12,31 @@ from bench.erc20 import TokenHolders
 from bench.load import Latency, Throughput, measure_latency, measure_throughput, with_failures
 from bench.orders import STEPS, sign_orders
 from bench.stages import Spent, spent_between
-from bench.targets import Target
 
 ERC20, DOCUMENTS, ORDERS = "erc20", "documents", "orders"
 CONNECTIONS = 4
 LATENCY_CONNECTIONS = 16
 _WARM_UP = 100
 """Operations before each measure: caches fill, code is loaded, as in a node that has run for a second."""
+
+
+class Chain(Protocol):
+    """What is measured: one node, or a network of them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def transport(self) -> str:
+        """`http` or `ws`."""
+
+    def client(self, connections: int) -> Client:
+        """For the load; `connections` to each node."""
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time it has used so far; None of a chain elsewhere."""
+
+    async def stages(self) -> Spent:
+        """Its stages' clocks so far; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +127,14 @@ class Measured:
 
 
 async def measure(
-    target: Target,
+    target: Chain,
     scenarios: Iterable[Scenario],
     say: Callable[[str], None],
     done: Callable[[Measured], None],
     warm_up: bool,
 ) -> None:
     """Run the scenarios one after the other; each is `done` when it is measured. Raises LoadError."""
-    async with Client(target.url, CONNECTIONS + 1) as client:
+    async with target.client(CONNECTIONS + 1) as client:
         holders: TokenHolders | None = None
         for scenario in scenarios:
             if scenario.workload == ERC20 and holders is None:
@@ -123,18 +142,21 @@ async def measure(
                 holders = await TokenHolders.create(client)
             if warm_up:
                 ahead = replace(scenario, count=max(scenario.each, _WARM_UP // scenario.operations))
-                raws = await _sign(client, ahead, holders, f"warm-up {target.transport}")
+                raws = await sign(client, ahead, holders, f"warm-up {target.transport}")
                 await measure_throughput(client, raws, 1, CONNECTIONS)
             name = f"{target.name} over {target.transport}: {scenario.en}"
             say(f"{name}: signing {scenario.count:,}")
-            stages = await _sign(client, scenario, holders, f"measured {target.transport}")
+            stages = await sign(client, scenario, holders, f"measured {target.transport}")
             say(f"{name}: sending")
             done(await _measure_one(target, client, scenario, stages))
 
 
-async def _sign(
+async def sign(
     client: Client, scenario: Scenario, holders: TokenHolders | None, tag: str
 ) -> list[list[bytes]]:
+    """Its transactions in stages, each to be sent after the one before it was included; `tag` keeps runs
+    apart. `holders` where it transfers tokens. Raises LoadError.
+    """
     tag = f"{scenario.name} {tag}"
     if scenario.workload == DOCUMENTS:
         return [await sign_documents(client, tag, scenario.count, scenario.each)]
@@ -146,14 +168,14 @@ async def _sign(
 
 
 async def _measure_one(
-    target: Target, client: Client, scenario: Scenario, stages: list[list[bytes]]
+    target: Chain, client: Client, scenario: Scenario, stages: list[list[bytes]]
 ) -> Measured:
     cpu_before, spent_before = target.cpu_seconds(), await target.stages()
     figures: Throughput | Latency
     if scenario.rate is None:
         figures = await measure_throughput(client, stages, scenario.batch, CONNECTIONS)
     else:
-        async with Client(target.url, LATENCY_CONNECTIONS) as many:
+        async with target.client(LATENCY_CONNECTIONS) as many:
             figures = await measure_latency(many, stages[0], scenario.rate)
     cpu_after, spent_after = target.cpu_seconds(), await target.stages()
     if isinstance(figures, Throughput):

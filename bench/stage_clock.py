@@ -16,7 +16,9 @@ from typing import Any
 
 import node.ledger.admission
 import node.ledger.finalize
-from bench.stages import REST, RPC, Spent
+from bench.stages import ABCI, REST, RPC, Spent
+from network.comet.application import Application
+from network.comet.headers import HeaderCursor
 from network.embedded import EmbeddedEngine
 from network.intake import Intake
 from node.execution import PyEvmExecutor
@@ -40,7 +42,9 @@ _BOUNDS: tuple[tuple[str, Any, str], ...] = (
     ("pool", TransactionPool, "add"),
     ("pool", TransactionPool, "ready"),
     ("pool", TransactionPool, "committed"),
+    (ABCI, Application, "_attempt"),
     ("prepare", Ledger, "prepare"),
+    ("process", Ledger, "process"),
     ("finalize", Ledger, "finalize"),
     ("execute", PyEvmExecutor, "execute"),
     ("receipts", node.ledger.finalize, "_record"),
@@ -48,13 +52,17 @@ _BOUNDS: tuple[tuple[str, Any, str], ...] = (
     ("encode", Ledger, "commit"),
     ("write", Database, "write"),
     ("block", EmbeddedEngine, "make_block"),
+    ("headers", HeaderCursor, "_save"),
 )
+_COMET_THREAD = "comet"
+"""Of `network.comet.engine`: its event loop."""
 
 
 @dataclass(slots=True)
 class _Thread:
     """Times of one thread, nanoseconds, and the stages it is in."""
 
+    ident: int
     spent: dict[str, list[int]] = field(default_factory=dict)
     inside: list[list[int]] = field(default_factory=list)
 
@@ -74,9 +82,15 @@ class StageClock:
     def totals(self) -> Spent:
         """Seconds by stage since the start: `{"cpu": …, "wall": …}`. Called in the thread of the event loop.
 
-        `rpc` is that thread's CPU time outside the other stages; `rest` what the process used beyond these.
+        `rpc` is that thread's CPU time outside the other stages, `abci` that of CometBFT's loop added to its
+        own; `rest` what the process used beyond these.
         """
         totals: dict[str, list[int]] = {}
+        for loop in threading.enumerate():
+            if loop.name == _COMET_THREAD and loop.ident is not None:
+                used = time.clock_gettime_ns(time.pthread_getcpuclockid(loop.ident))
+                outside = used - sum(cpu for cpu, _ in self._spent_in(loop.ident))
+                totals[ABCI] = [outside, outside]
         for thread in tuple(self._threads):
             for stage, spent in tuple(thread.spent.items()):
                 total = totals.setdefault(stage, [0, 0])
@@ -89,10 +103,14 @@ class StageClock:
         totals[REST] = [rest, rest]
         return {stage: {"cpu": cpu / 1e9, "wall": wall / 1e9} for stage, (cpu, wall) in totals.items()}
 
+    def _spent_in(self, ident: int) -> list[list[int]]:
+        threads = [one for one in tuple(self._threads) if one.ident == ident]
+        return [spent for one in threads for spent in tuple(one.spent.values())]
+
     def _of_this_thread(self) -> _Thread:
         thread: _Thread | None = getattr(self._here, "thread", None)
         if thread is None:
-            thread = self._here.thread = _Thread()
+            thread = self._here.thread = _Thread(threading.get_ident())
             self._threads.append(thread)
         return thread
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RPC = "rpc"
+ABCI = "abci"
 REST = "rest"
 
 STAGES: dict[str, tuple[str, str]] = {
@@ -12,7 +13,9 @@ STAGES: dict[str, tuple[str, str]] = {
     "signature": ("验签", "sender recovery, WebAuthn and P-256"),
     "check": ("准入检查", "credential, relying party, gas, nonce"),
     "pool": ("交易池", "keep, offer, take out"),
+    ABCI: ("共识接口", "ABCI frames and protobuf, forwarding to CometBFT, fetching headers"),
     "prepare": ("组块", "admission again on the parent state, limits"),
+    "process": ("审块", "a proposed block's transactions on the parent state"),
     "finalize": ("再检查", "admission again on the state inside the block"),
     "execute": ("执行", "EVM"),
     "receipts": ("回执", "receipts, blooms, results"),
@@ -20,9 +23,14 @@ STAGES: dict[str, tuple[str, str]] = {
     "encode": ("编码", "rows of the batch, header and commit; listeners"),
     "write": ("写盘", "LevelDB batch, fsync"),
     "block": ("区块", "header, parts, hashes, commit signatures"),
+    "headers": ("区块头", "CometBFT's headers and commits, verified and saved"),
     REST: ("其他", "LevelDB's own threads, pruning, interpreter"),
 }
 """Chinese name and what is in it, in the order a transaction meets them."""
+OF_NETWORKS = frozenset((ABCI, "process", "headers"))
+"""Stages of a node that CometBFT drives only."""
+OF_ONE_NODE = frozenset(("block",))
+"""Stages of a node that makes its blocks alone only."""
 
 
 Spent = dict[str, dict[str, float]]

@@ -44,6 +44,12 @@ def decode_memory(status: str) -> Memory:
     return Memory(total, anonymous, peak)
 
 
+def cpu_seconds_of(pid: int) -> float:
+    """CPU time of a process, user and system, all threads (proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True)
 class Target:
     """A chain at `url`; `process` where the benchmark started it.
@@ -67,12 +73,12 @@ class Target:
         """`http` or `ws`."""
         return "ws" if self.url.startswith("ws") else "http"
 
+    def client(self, connections: int) -> Client:
+        return Client(self.url, connections)
+
     def cpu_seconds(self) -> float | None:
         """CPU time the process has used, user and system, all threads; None for a chain elsewhere."""
-        if self.process is None:
-            return None
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return None if self.process is None else cpu_seconds_of(self.process.pid)
 
     def memory(self) -> Memory:
         """What the process, which the benchmark started, holds now."""
