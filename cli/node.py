@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from cli.demo_consortium import Layout
@@ -14,14 +15,17 @@ from cli.system import DEFAULT_PORT_BASE, OFFSETS, SystemFault
 from identity.keys import KeyPair
 from identity.keystore import load_key
 from network.embedded import Pace, ValidatorKey
+from network.operations.port import PORT_ABOVE_RPC, operations_config
 from network.runner import CometConfig, EmbeddedConfig, NodeConfig, run_node
-from node.chain.errors import GenesisError
+from node.chain.errors import GenesisError, ShelianError
 from node.chain.genesis import Genesis, decode_genesis
 from node.ledger.retention import Retention
 from node.rpc.access import load_tokens
 from node.rpc.config import LOOPBACK_NAMES, RpcConfig, Tls
 
 app = typer.Typer()
+
+_log = structlog.get_logger("cli.node")
 
 
 @app.callback(invoke_without_command=True)
@@ -53,6 +57,12 @@ def node(
     allowed_origin: Annotated[
         list[str] | None, typer.Option(help="web origin that may call, repeatable")
     ] = None,
+    operations: Annotated[
+        str | None,
+        typer.Option(
+            help="运维端口 status page, metrics, health: HOST:PORT, or off; by default JSON-RPC's port + 36"
+        ),
+    ] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="opens the validator key")] = None,
     log_json: Annotated[
         bool, typer.Option("--json", "--log-json", help="structured logs, one JSON object a line")
@@ -63,24 +73,47 @@ def node(
         _require_no_options(context)
         return
     configure_logs(as_json=log_json)
-    layout = Layout(data.resolve())
-    genesis = load_genesis(layout)
-    config = NodeConfig(
-        directory=layout.ledger,
-        engine=_engine(layout, genesis, passphrase_file, heartbeat),
-        rpc=RpcConfig(
+    try:
+        layout = Layout(data.resolve())
+        genesis = load_genesis(layout)
+        rpc = RpcConfig(
             host=host,
             port=port,
             tokens=() if tokens is None else load_tokens(tokens),
             tls=_tls(certificate, certificate_key, client_ca),
             allowed_hosts=LOOPBACK_NAMES | frozenset(allowed_host or ()),
             allowed_origins=frozenset(allowed_origin or ()),
-        ),
-        genesis=genesis,
-        retention=Retention.parse(history),
-        snapshot_every=snapshot_every,
-    )
-    run_node(config)
+        )
+        config = NodeConfig(
+            directory=layout.ledger,
+            engine=_engine(layout, genesis, passphrase_file, heartbeat),
+            rpc=rpc,
+            genesis=genesis,
+            retention=Retention.parse(history),
+            snapshot_every=snapshot_every,
+            operations=_operations(rpc, operations),
+            operations_required=operations is not None,
+        )
+        run_node(config)
+    except ShelianError as error:
+        if not log_json:
+            raise
+        # One line like all the others, where a program reads them.
+        _log.error("the node did not start, or ended", **error.as_dict())
+        raise typer.Exit(1) from None
+
+
+def _operations(rpc: RpcConfig, wanted: str | None) -> RpcConfig | None:
+    """Raises SystemFault node.operations_address and what RpcConfig refuses."""
+    if wanted == "off":
+        return None
+    if wanted is None:
+        beside = rpc.port + PORT_ABOVE_RPC
+        return operations_config(rpc, "127.0.0.1", beside if rpc.port and beside <= 65_535 else 0)
+    host, _, port = wanted.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise SystemFault("node.operations_address", "not an address", wanted, "HOST:PORT, or off")
+    return operations_config(rpc, host.strip("[]"), int(port))
 
 
 def _engine(

@@ -97,7 +97,7 @@ class EmbeddedEngine:
         self._work = False
         self._proof_due = ledger.tip.height == 0
         self._stopping = False
-        self._failure: str | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="embedded-engine", daemon=True)
 
     def start(self) -> None:
@@ -117,18 +117,27 @@ class EmbeddedEngine:
 
     def status(self) -> EngineStatus:
         tip = self._ledger.tip
-        running = self._thread.is_alive() and self._failure is None
-        return EngineStatus("embedded", running, tip.height, tip.time_ns, self._failure)
+        failure = self._failure
+        return EngineStatus(
+            name="embedded",
+            running=self._thread.is_alive() and failure is None,
+            height=tip.height,
+            last_block_ns=tip.time_ns,
+            failure=None if failure is None else str(failure),
+            failure_code=None if failure is None else _code_of(failure),
+            heartbeat_s=self._pace.heartbeat_s,
+            validator_key=self._key.public_key,
+        )
 
     def _run(self) -> None:
         try:
             while self._wait():
                 self._proof_due = self.make_block()
         except Exception as error:
-            self._failure = str(error)
+            self._failure = error
             _log.error(
                 "engine stopped",
-                code=getattr(error, "code", "engine.failed"),
+                code=_code_of(error),
                 error=str(error),
                 exc_info=not isinstance(error, ShelianError),
             )
@@ -224,6 +233,10 @@ class EmbeddedEngine:
         commit = Commit(height, 0, block_id, (signature,))
         verify_commit(chain, validators, block_id, height, commit)
         return commit
+
+
+def _code_of(error: Exception) -> str:
+    return error.code if isinstance(error, ShelianError) else "engine.failed"
 
 
 def _validators(stored: Iterable[StoredValidator]) -> tuple[Validator, ...]:

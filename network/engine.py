@@ -29,6 +29,42 @@ from node.ledger import Misbehaviour
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectedPeer:
+    """Another node that this one is connected with.
+
+    Attributes:
+        id: 40 hex digits, proved by the connection's handshake.
+        address: where it listens, as it says itself; its host is where the connection comes from.
+        name: what it calls itself.
+        is_outbound: this node dialed.
+        connected_s: how long the connection has stood, seconds.
+    """
+
+    id: str
+    address: str
+    name: str
+    is_outbound: bool
+    connected_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChildProcess:
+    """The program beside the node that the engine runs.
+
+    Attributes:
+        name: such as ``cometbft``.
+        version: as it was built; empty before it was found.
+        pid: None while it is down.
+        restarts: how often it ended by itself and was started again.
+    """
+
+    name: str
+    version: str
+    pid: int | None
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """What an operator wants to know of an engine.
 
@@ -37,12 +73,19 @@ class EngineStatus:
         running: it can make blocks now.
         height: of the last committed block.
         last_block_ns: header time of that block, nanoseconds since the epoch.
-        failure: why it stopped, or ``None``.
+        failure: why it stopped, or ``None``; it begins with `failure_code`.
         target_height: the best height known of the network; 0 if none is known.
         peers: other nodes it is connected to.
         catching_up: it fetches blocks that others have decided; it does not vote.
         alarm: something is wrong that does not stop it, but that somebody must look at; or ``None``.
         misbehaviour: proved since the node was started, newest last, at most a hundred.
+        failure_code, alarm_code: the codes of the two.
+        heartbeat_s: a block comes at least that often.
+        node_id: what peers call this node, 40 hex digits; empty where there are no peers, or not known yet.
+        validator_key: what this node signs blocks with, Ed25519, 32 bytes; empty while it is not known.
+        connected: the nodes counted by `peers`.
+        bootstrap: nodes it stays connected with, ``id@host:port``.
+        child: its process, if it has one.
     """
 
     name: str
@@ -55,6 +98,14 @@ class EngineStatus:
     catching_up: bool = False
     alarm: str | None = None
     misbehaviour: tuple[Misbehaviour, ...] = ()
+    failure_code: str | None = None
+    alarm_code: str | None = None
+    heartbeat_s: float = 60.0
+    node_id: str = ""
+    validator_key: bytes = b""
+    connected: tuple[ConnectedPeer, ...] = ()
+    bootstrap: tuple[str, ...] = ()
+    child: ChildProcess | None = None
 
 
 class Engine(Protocol):

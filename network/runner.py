@@ -1,8 +1,9 @@
-"""Composition root of a node: one ledger, one pool, one engine, one JSON-RPC server.
+"""Composition root of a node: one ledger, one pool, one engine, one JSON-RPC server, one operations port.
 
-Start: open the ledger (its directory is locked from then on) -> server listens -> engine thread.
-Stop: the server takes no more calls -> the engine finishes its block -> intake and pruning end -> the ledger
-is closed. Nothing acknowledged can be lost on the way: what is acknowledged is on disk already.
+Start: open the ledger (its directory is locked from then on) -> server listens -> engine thread -> operations
+port. Stop: the operations port ends -> the server takes no more calls -> the engine finishes its block ->
+intake and pruning end -> the ledger is closed. Nothing acknowledged can be lost on the way: what is
+acknowledged is on disk already.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import os
 import signal
 import sys
 import time
@@ -25,6 +27,10 @@ import uvloop
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import Engine, EngineStatus
 from network.intake import Intake, Outcome
+from network.operations.card import NodeCard, save_card
+from network.operations.notify import ALIVE, READY, STOPPING, notify, watchdog_interval_s
+from network.operations.operations import Operations
+from network.operations.timings import TimedLedger
 from network.pruning import Pruning
 from network.snapshots import SnapshotMaking
 from node.chain.errors import LedgerError, ShelianError
@@ -35,7 +41,7 @@ from node.ledger import Admitted, FinalizedBlock, Ledger, LedgerSnapshot
 from node.ledger.restore import finish_restore
 from node.ledger.retention import ARCHIVE, Retention
 from node.rpc.backend import NodeStatus, PendingTransaction, PoolStatus
-from node.rpc.config import RpcConfig
+from node.rpc.config import RefusedConfiguration, RpcConfig
 from node.rpc.server import RpcServer
 from node.txpool import PoolLimits, TransactionPool
 
@@ -89,6 +95,8 @@ class NodeConfig:
         retention: which old states stay.
         snapshot_every: a snapshot is made every so many blocks; 0: none.
         snapshots_kept: how many of them, newest first.
+        operations: where and for whom the operations port listens; None: it does not.
+        operations_required: a node whose operations port cannot listen does not start.
     """
 
     directory: Path
@@ -99,6 +107,8 @@ class NodeConfig:
     retention: Retention = ARCHIVE
     snapshot_every: int = 0
     snapshots_kept: int = 2
+    operations: RpcConfig | None = None
+    operations_required: bool = False
 
     @property
     def shelf(self) -> Path:
@@ -111,8 +121,9 @@ class Node:
 
     def __init__(self, config: NodeConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
+        self._config = config
         finish_restore(config.directory)
-        self._ledger = Ledger.open(config.directory, config.genesis, retention=config.retention)
+        self._ledger = TimedLedger.open(config.directory, config.genesis, retention=config.retention)
         self._pending_listeners: list[Callable[[bytes], None]] = []
         try:
             self._drive(config)
@@ -123,6 +134,18 @@ class Node:
                     self._ledger, config.shelf, every=config.snapshot_every, keep=config.snapshots_kept
                 )
             self._server = RpcServer(self, config.rpc)
+            self._operations = None
+            if config.operations is not None:
+                comet = config.engine.home if isinstance(config.engine, CometConfig) else None
+                self._operations = Operations(
+                    self._ledger,
+                    self._engine.status,
+                    self._pool.status,
+                    config.operations,
+                    comet,
+                    None if config.rpc.tls is None else config.rpc.tls.certificate,
+                    clock_ns,
+                )
         except BaseException:
             self._ledger.close()
             raise
@@ -159,6 +182,11 @@ class Node:
         return self._server.url
 
     @property
+    def operations_url(self) -> str | None:
+        """Where the operations port listens; None if it does not."""
+        return None if self._operations is None else self._operations.url
+
+    @property
     def ledger(self) -> Ledger:
         return self._ledger
 
@@ -166,10 +194,16 @@ class Node:
         return self._engine.status()
 
     async def start(self) -> None:
-        """Make blocks and listen. Raises RefusedConfiguration `rpc.config.address`."""
+        """Make blocks and listen. Raises RefusedConfiguration `rpc.config.address`, `operations.address`."""
         try:
             await self._server.start()
         except BaseException:
+            self._ledger.close()
+            raise
+        try:
+            self._start_operations()
+        except BaseException:
+            await self._server.stop()
             self._ledger.close()
             raise
         self._engine.start()
@@ -177,9 +211,37 @@ class Node:
         if self._snapshots is not None:
             self._snapshots.start()
         tip = self._ledger.tip
-        _log.info("node started", url=self.url, height=tip.height, chain=self._ledger.genesis.chain_name)
+        _log.info(
+            "node started",
+            url=self.url,
+            operations=self.operations_url,
+            height=tip.height,
+            chain=self._ledger.genesis.chain_name,
+        )
+
+    def _start_operations(self) -> None:
+        if self._operations is not None:
+            try:
+                self._operations.start()
+            except RefusedConfiguration as error:
+                self._operations.close()
+                self._operations = None
+                if self._config.operations_required:
+                    raise
+                _log.warning("the node runs without its status page", code=error.code, error=str(error))
+        save_card(
+            self._config.directory.parent,
+            NodeCard(os.getpid(), self.url, self.operations_url, str(self._config.directory)),
+        )
+
+    def is_alive(self) -> bool:
+        """The ledger can be read. Raises LedgerError state.*."""
+        with self._ledger.snapshot() as snapshot:
+            return snapshot.block(snapshot.tip.height) is not None or not snapshot.tip.height
 
     async def stop(self) -> None:
+        if self._operations is not None:
+            await asyncio.to_thread(self._operations.stop)
         await self._server.stop()
         await asyncio.to_thread(self._engine.stop)
         await asyncio.to_thread(self._intake.stop)
@@ -225,12 +287,16 @@ class Node:
         """`submit` of each, in order: its hash, or why it was refused. Raises LedgerError
         ``engine.stopped``.
         """
+        began_s = time.perf_counter()
         failure = self._engine.status().failure
         if failure is not None:
             raise LedgerError(
                 "engine.stopped", "this node makes no blocks any more", failure, "a running engine"
             )
-        return await self._intake.submit(raws)
+        outcomes = await self._intake.submit(raws)
+        if self._operations is not None:
+            self._operations.submitted([one for one in outcomes if isinstance(one, bytes)], began_s)
+        return outcomes
 
     def pending_nonce(self, sender: Address) -> int | None:
         return self._pool.pending_nonce(sender)
@@ -308,12 +374,30 @@ def run_node(config: NodeConfig, started: Callable[[Node], None] = lambda node: 
             gc.collect()
             gc.freeze()
             started(node)
+            notify(READY, f"STATUS=height {node.ledger.tip.height}")
+            watching = asyncio.create_task(_tell_alive(node))
             await stop.wait()
+            watching.cancel()
+            notify(STOPPING)
 
     sys.setswitchinterval(_SWITCH_SECONDS)
     _give_memory_back()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+async def _tell_alive(node: Node) -> None:
+    """To systemd's watchdog, as long as this event loop turns and the ledger can be read; it ends with the
+    loop. A node that stopped making blocks is alive: its readers are served, and a restart would not help.
+    """
+    interval_s = watchdog_interval_s()
+    while interval_s is not None:
+        try:
+            if await asyncio.to_thread(node.is_alive):
+                notify(ALIVE, f"STATUS=height {node.ledger.tip.height}")
+        except ShelianError as error:
+            _log.error("the ledger cannot be read", code=error.code, error=str(error))
+        await asyncio.sleep(interval_s)
 
 
 def _pending(admitted: Admitted) -> PendingTransaction:

@@ -30,7 +30,7 @@ import structlog
 import uvloop
 
 from network.comet.application import Application
-from network.comet.client import CometClient, CometStatus
+from network.comet.client import CometClient, CometStatus, Peer
 from network.comet.faults import CometFault
 from network.comet.forwarding import Forwarding
 from network.comet.headers import HeaderCursor
@@ -39,7 +39,7 @@ from network.comet.peers import PeerFilter
 from network.comet.process import CometProcess
 from network.comet.server import AbciServer
 from network.comet.state_sync import StateSync
-from network.engine import EngineStatus
+from network.engine import ChildProcess, ConnectedPeer, EngineStatus
 from network.intake import Outcome
 from node.chain.errors import ShelianError
 from node.ledger import Ledger
@@ -94,6 +94,7 @@ class CometEngine:
         )
         self._process = CometProcess(place, lambda: self._application.failure)
         self._seen: CometStatus | None = None
+        self._known: CometStatus | None = None  # the last one ever seen: who this node is does not change
         self._failure: ShelianError | None = None
         self._alone_since_s: float | None = None
         self._patience_s = ALONE_S
@@ -119,7 +120,7 @@ class CometEngine:
         self._application.stop()
 
     def status(self) -> EngineStatus:
-        tip, seen = self._ledger.tip, self._seen
+        tip, seen, known, process = self._ledger.tip, self._seen, self._known, self._process
         failure = self._failure or self._application.failure or self._process.failure
         catching_up = seen is not None and seen.catching_up
         alarm = self._alarm(seen)
@@ -134,6 +135,14 @@ class CometEngine:
             catching_up=catching_up,
             alarm=None if alarm is None else str(alarm),
             misbehaviour=self._application.misbehaviour,
+            failure_code=None if failure is None else failure.code,
+            alarm_code=None if alarm is None else alarm.code,
+            heartbeat_s=self._settings.heartbeat_ms / 1000,
+            node_id="" if known is None else known.node_id,
+            validator_key=b"" if known is None else known.validator_key,
+            connected=() if seen is None else tuple(map(_connected, seen.peers)),
+            bootstrap=self._settings.bootstrap,
+            child=ChildProcess("cometbft", process.version, process.pid, process.restarts),
         )
 
     # All below: in the engine's thread
@@ -202,7 +211,7 @@ class CometEngine:
                 if not is_ours:
                     await self._client.check_genesis(self._ledger.genesis)
                     is_ours = True
-                self._seen = await self._client.status()
+                self._seen = self._known = await self._client.status()
             except CometFault as fault:
                 if fault.code == "comet.wrong_chain":
                     raise
@@ -236,6 +245,13 @@ class CometEngine:
             self._alone_since_s = None
             self._patience_s = min(2 * self._patience_s, LONGEST_ALONE_S)
             await self._process.restart("no other node is connected")
+
+
+def _connected(peer: Peer) -> ConnectedPeer:
+    """Its port as it says itself, its host as the connection says."""
+    port = peer.address.rpartition(":")[2]
+    host = f"[{peer.remote_ip}]" if ":" in peer.remote_ip else peer.remote_ip
+    return ConnectedPeer(peer.id, f"{host}:{port}", peer.name, peer.is_outbound, peer.connected_s)
 
 
 def _report(what: str, error: Exception) -> None:

@@ -84,6 +84,7 @@ class CometProcess:
         self._supervision: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._restarts = 0
+        self._version = ""
         self._failure: ShelianError | None = None
         self._trouble: CometFault | None = None
 
@@ -94,6 +95,11 @@ class CometProcess:
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child is not None and self.is_running else None
+
+    @property
+    def version(self) -> str:
+        """Of the program; empty before it was found."""
+        return self._version
 
     @property
     def restarts(self) -> int:
@@ -197,7 +203,7 @@ class CometProcess:
             )
         except OSError as error:
             raise CometFault("comet.not_started", "cometbft could not be started", str(error)) from None
-        self._child = child
+        self._child, self._version = child, binary.version
         self._born = time.monotonic()
         self._last.clear()
         _log.info("cometbft started", pid=child.pid, version=binary.version, home=home)

@@ -40,6 +40,7 @@ class Peer:
         remote_ip: where the connection comes from.
         name: what it calls itself.
         is_outbound: this node dialed.
+        connected_s: how long the connection has stood, seconds.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Peer:
     remote_ip: str
     name: str
     is_outbound: bool
+    connected_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,7 @@ def _peer(answer: _Answer) -> Peer:
         remote_ip=answer.take("remote_ip", _text),
         name=node.take("moniker", _text),
         is_outbound=answer.take("is_outbound", _boolean),
+        connected_s=answer.inner("connection_status").take("Duration", _integer) / 1_000_000_000,
     )
 
 

@@ -20,7 +20,7 @@ OWN, OTHER = "11" * 20, "22" * 20
 
 
 def status(*peers: str) -> CometStatus:
-    connected = tuple(Peer(one, "tcp://10.0.0.1:26656", "10.0.0.1", "peer", True) for one in peers)
+    connected = tuple(Peer(one, "tcp://10.0.0.1:26656", "10.0.0.1", "peer", True, 1.0) for one in peers)
     return CometStatus(OWN, "shelian-test", 1, 0, 1, False, bytes(32), 0, connected)
 
 
