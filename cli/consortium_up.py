@@ -24,7 +24,6 @@ from cli.demo_members import (
     agencies_of,
     create_members,
     first_agencies,
-    may_fail,
     move_to_ports,
     node_layout,
     ports_of,
@@ -38,9 +37,11 @@ from cli.seed import seed_demo
 from cli.status import SERVED, service_is_healthy
 from cli.system import (
     DEFAULT_PORT_BASE,
+    NODE_SUFFIX,
     OFFSETS,
     RunFile,
     SystemFault,
+    may_fail,
     node_of,
     require_free_ports,
     url_of,
@@ -54,7 +55,6 @@ DEFAULT_VALIDATORS: Final = 4
 START_TIMEOUT_S: Final = 300.0
 """Seven nodes on two cores take their time."""
 _SHORT: Final = {one.key: one.short for one in ORGANISATIONS}
-NODE_SUFFIX: Final = "-node"
 
 
 def up(

@@ -68,11 +68,6 @@ def agencies_of(genesis: Genesis) -> tuple[str, ...]:
     return tuple(agency for agency in ORDER if _BY_KEY[agency].id in owners)
 
 
-def may_fail(validators: int) -> int:
-    """How many of so many equal validators may stop or cheat: fewer than a third."""
-    return (validators - 1) // 3
-
-
 def create_members(
     layout: Layout, agencies: Sequence[str], port_base: int, now_ns: int, progress: Callable[[str], None]
 ) -> Genesis:

@@ -31,6 +31,8 @@ OFFSETS: Final[dict[str, int]] = {
     "justice": 114,
     "signer": 120,
 }
+NODE_SUFFIX: Final = "-node"
+"""Of the name of the program that is an agency's node."""
 _FIRST_NODE: Final[dict[str, int]] = {
     "JSON-RPC": OFFSETS["node"],
     "p2p": 51,
@@ -82,6 +84,11 @@ def node_of(service: str, agencies: Iterable[str]) -> str:
     held = tuple(agencies)
     own = _NODE_OF.get(service, service)
     return next((one for one in (own, "justice") if one in held), held[0])
+
+
+def may_fail(validators: int) -> int:
+    """How many of so many equal validators may stop or cheat: fewer than a third."""
+    return (validators - 1) // 3
 
 
 def require_free_ports(ports: Mapping[str, int]) -> None:

@@ -10,6 +10,7 @@ from cli.demo_signer import DemoSigner
 from cli.demonstration.run import StepFailed
 from contracts.bindings import correction_documents
 from evidence.transaction import SignedHeader, TransactionEvidence
+from identity.errors import NodeError
 from identity.node import NodeClient, Receipt
 from node.chain.errors import ShelianError
 from node.chain.merkle import MerkleProof
@@ -27,6 +28,7 @@ class Chain:
     """One node."""
 
     def __init__(self, url: str, signer: DemoSigner) -> None:
+        self.url = url
         self.node = NodeClient(url)
         self._signer = signer
 
@@ -59,6 +61,10 @@ class Chain:
             return error.code
         return "unknown"
 
+    def sender(self, transaction: str) -> bytes:
+        """Whose transaction it is: an address."""
+        return _bytes(self.node.request("eth_getTransactionByHash", transaction)["from"])
+
     def transactions_about(self, contract: bytes, subject: bytes) -> tuple[str, ...]:
         """Transactions with an event of `contract` whose first indexed argument is `subject`, in order."""
         query = {
@@ -70,11 +76,16 @@ class Chain:
         logs = self.node.request("eth_getLogs", query)
         return tuple(dict.fromkeys(str(log["transactionHash"]) for log in logs))
 
-    def evidence(self, transaction: str, patience_s: float = 10) -> TransactionEvidence:
-        """The proof of a transaction, once the block after it is there."""
+    def evidence(self, transaction: str, patience_s: float = 30) -> TransactionEvidence:
+        """The proof of a transaction, once the block after it is there, and the validators' signatures."""
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
-            proof = self.node.request("shelian_getTransactionProof", transaction)
+            try:
+                proof = self.node.request("shelian_getTransactionProof", transaction)
+            except NodeError as error:
+                if error.code != "ledger.header_missing":
+                    raise
+                proof = None
             if proof is not None and proof["isComplete"]:
                 return _evidence(proof)
             time.sleep(0.05)

@@ -11,8 +11,8 @@ from typing import Final
 from apps.site.errors import SiteError
 from apps.site.person_client import PersonClient
 from cli.demo_signer import DemoSigner
-from cli.demonstration.chain import Chain
 from cli.demonstration.judgment import make_judgment
+from cli.demonstration.network import Network
 from cli.demonstration.run import Done, Run, StepFailed
 from cli.system import AGENCIES, url_of
 from contracts.bindings import correction_documents as documents
@@ -21,6 +21,8 @@ PART: Final = "文书 documents"
 COURT, PROCURATORATE, POLICE, JUSTICE, COMMUNITY = 1, 2, 3, 4, 5
 BATCH: Final = 20
 _DAY_S: Final = 86_400
+_DELIVERY_S: Final = 120.0
+"""A recipient whose node was down when the document came is asked again after growing pauses."""
 _NOBODY: Final = bytes(16)
 
 
@@ -52,8 +54,13 @@ class Offices:
             person.close()
 
 
-def exchange_judgment(run: Run, offices: Offices, chain: Chain, now: float) -> Exchanged:
-    """The main job on one judgment, with the refusals on the way. Raises StepFailed."""
+def exchange_judgment(
+    run: Run, offices: Offices, network: Network, now: float, interlude: Callable[[], None] = lambda: None
+) -> Exchanged:
+    """The main job on one judgment, with the refusals on the way. Raises StepFailed.
+
+    `interlude` happens in the middle of the court's own steps; the police act last of all.
+    """
     clerk, approver, sealer = (offices[f"court-{role}"] for role in ("handler", "approver", "sealer"))
     serial = secrets.randbelow(900) + 100
     today = datetime.fromtimestamp(now, UTC)
@@ -76,7 +83,8 @@ def exchange_judgment(run: Run, offices: Offices, chain: Chain, now: float) -> E
     document = _prepare(clerk, "D07", f"刑事判决书 {number}", opened["case"], effective, pdf)
     steps.append(_act(run, clerk, "起草判决书 D07 draft", "draft", document))
     manifest = clerk.call("GET", f"/api/documents/{document}")["manifest_hash"]
-    _refusals_before_approval(run, offices, chain, document, manifest, opened["case"], effective, pdf)
+    _refusals_before_approval(run, offices, network, document, manifest, opened["case"], effective, pdf)
+    interlude()
     steps.append(_act(run, approver, "审批 approve", "approve", document))
     steps.append(_act(run, sealer, "用印 seal", "seal", document))
     steps.append(_act(run, clerk, "提交 submit", "submit", document))
@@ -135,7 +143,7 @@ def _act(run: Run, person: PersonClient, what: str, action: str, document: str) 
 def _refusals_before_approval(
     run: Run,
     offices: Offices,
-    chain: Chain,
+    network: Network,
     document: str,
     manifest: str,
     case: str,
@@ -157,7 +165,7 @@ def _refusals_before_approval(
         "越序用印 seal before approval (chain)",
         sealer.name,
         "contract.DocumentState",
-        lambda: chain.send(sealer.id, [documents.seal(id_, hash_, _NOBODY)]),
+        lambda: network.send(sealer.id, [documents.seal(id_, hash_, _NOBODY)]),
     )
     run.refused(
         PART,
@@ -171,7 +179,7 @@ def _refusals_before_approval(
         "自批 approve one's own draft (chain)",
         clerk.name,
         "contract.RoleMissing",
-        lambda: chain.send(clerk.id, [documents.approve(id_, hash_, _NOBODY)]),
+        lambda: network.send(clerk.id, [documents.approve(id_, hash_, _NOBODY)]),
     )
     run.refused(
         PART,
@@ -189,7 +197,7 @@ def _refusals_before_approval(
         "错收件人 wrong recipient (chain)",
         clerk.name,
         "contract.RecipientNotAllowed",
-        lambda: chain.send(
+        lambda: network.send(
             clerk.id,
             [
                 documents.draft(
@@ -216,7 +224,7 @@ def _receive(
         view = person.call("GET", f"/api/documents/{document}")
         return True if view["held"] and "sign-for" in view["actions"] else None
 
-    run.until(PART, "收文、核对、报告送达 delivered", person.name, lambda: _quietly(delivered))
+    run.until(PART, "收文、核对、报告送达 delivered", person.name, lambda: _quietly(delivered), _DELIVERY_S)
     received = person.call("GET", f"/api/documents/{document}")
     judgment = next(file for file in received["files"] if file["media_type"] == "application/pdf")
 

@@ -1,6 +1,7 @@
 """Verifies what happened from chain data alone: signed headers, transactions, receipts, and the genesis file.
 
-No application and no read model is asked. For every transaction of the demonstration the steps of
+No application and no read model is asked, and where several agencies have nodes, none that took the
+transaction in. For every transaction of the demonstration the steps of
 `evidence.transaction` are gone; then the events in the proven receipts are read in order and must tell the
 same story: the judgment's life without a skipped step, and points that went into escrow and out of it to
 the one who helped.
@@ -11,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from cli.demonstration.chain import Chain
 from cli.demonstration.correction import JUSTICE, POLICE, PROCURATORATE, Exchanged
+from cli.demonstration.network import Network
 from cli.demonstration.points import Served
 from cli.demonstration.run import Done, Run, StepFailed
 from contracts.bindings import correction_documents as documents
@@ -26,16 +27,17 @@ _OWN_STEPS: Final = (documents.DocumentDrafted, documents.DocumentApproved, docu
 
 
 def verify_all(
-    run: Run, chain: Chain, genesis: Genesis, exchanged: Exchanged, served: Served, others: Sequence[str]
+    run: Run, network: Network, genesis: Genesis, exchanged: Exchanged, served: Served, others: Sequence[str]
 ) -> int:
     """Prove every transaction; the number proved. Raises StepFailed."""
-    life = chain.transactions_about(documents.ADDRESS, bytes.fromhex(exchanged.document))
+    network.settle()
+    life = network.transactions_about(documents.ADDRESS, bytes.fromhex(exchanged.document))
     transactions = dict.fromkeys((*exchanged.transactions, *life, *others, *served.transactions))
     proven: dict[str, ProvenTransaction] = {}
 
     def prove() -> Done:
         for transaction in transactions:
-            proven[transaction] = verify_transaction(chain.evidence(transaction), genesis)
+            proven[transaction] = verify_transaction(network.evidence(transaction), genesis)
         return Done()
 
     run.step(PART, f"{len(transactions)} 笔交易、回执与提交签名 proofs", _VERIFIER, prove)
