@@ -24,8 +24,10 @@ from typing import Self
 import structlog
 import uvloop
 
+from network.backfill import Backfill
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import Engine, EngineStatus
+from network.history_source import HistorySource
 from network.intake import Intake, Outcome
 from network.operations.card import NodeCard, save_card
 from network.operations.notify import ALIVE, READY, STOPPING, notify, watchdog_interval_s
@@ -83,6 +85,25 @@ class CometConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryFrom:
+    """Whom a node that begins at a snapshot asks for the blocks below.
+
+    Attributes:
+        urls: JSON-RPC of nodes that hold them, in the order in which they are asked.
+        token: bearer token for all of them; empty: none.
+        authority: certificates (PEM) that vouch for their TLS; without it the system's.
+    """
+
+    urls: tuple[str, ...] = ()
+    token: str = field(default="", repr=False)
+    authority: Path | None = None
+
+    def sources(self) -> tuple[HistorySource, ...]:
+        """Raises SourceUnavailable history.bad_source."""
+        return tuple(HistorySource(url, self.token, self.authority) for url in self.urls)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """What one node runs with.
 
@@ -95,6 +116,7 @@ class NodeConfig:
         retention: which old states stay.
         snapshot_every: a snapshot is made every so many blocks; 0: none.
         snapshots_kept: how many of them, newest first.
+        history_from: where blocks below a snapshot come from.
         operations: where and for whom the operations port listens; None: it does not.
         operations_required: a node whose operations port cannot listen does not start.
     """
@@ -107,6 +129,7 @@ class NodeConfig:
     retention: Retention = ARCHIVE
     snapshot_every: int = 0
     snapshots_kept: int = 2
+    history_from: HistoryFrom = HistoryFrom()
     operations: RpcConfig | None = None
     operations_required: bool = False
 
@@ -133,6 +156,7 @@ class Node:
                 self._snapshots = SnapshotMaking(
                     self._ledger, config.shelf, every=config.snapshot_every, keep=config.snapshots_kept
                 )
+            self._backfill = Backfill(self._ledger, config.history_from.sources())
             self._server = RpcServer(self, config.rpc)
             self._operations = None
             if config.operations is not None:
@@ -208,6 +232,7 @@ class Node:
             raise
         self._engine.start()
         self._pruning.start()
+        self._backfill.start()
         if self._snapshots is not None:
             self._snapshots.start()
         tip = self._ledger.tip
@@ -246,6 +271,7 @@ class Node:
         await asyncio.to_thread(self._engine.stop)
         await asyncio.to_thread(self._intake.stop)
         await asyncio.to_thread(self._pruning.stop)
+        await asyncio.to_thread(self._backfill.stop)
         if self._snapshots is not None:
             await asyncio.to_thread(self._snapshots.stop)
         self._ledger.close()
@@ -324,6 +350,7 @@ class Node:
             catching_up=engine.catching_up,
             alarm=engine.alarm,
             misbehaviour=engine.misbehaviour,
+            filling=self._backfill.status(),
         )
 
     def now_ns(self) -> int:

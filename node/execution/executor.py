@@ -249,7 +249,7 @@ def run(state: State, request: CallRequest, value: int = 0, gas_price: int = 0) 
         return _failure(state, request, None, "out of gas: intrinsic gas")
     nonce = accounts.get_nonce(sender)
     accounts.set_nonce(sender, nonce + 1)
-    created = None if request.initcode is None else _contract_address(sender, nonce)
+    created = None if request.initcode is None else contract_address(sender, nonce)
     _warm_up(accounts, request, created, state.coinbase)
     transaction = state.transaction_context_class(gas_price=gas_price, origin=sender)
     checkpoint = accounts.record()
@@ -335,7 +335,8 @@ def _warm_up(
             accounts.mark_storage_warm(address, slot)
 
 
-def _contract_address(sender: Address, nonce: int) -> Address:
+def contract_address(sender: Address, nonce: int) -> Address:
+    """Of the contract that a transaction of this sender and nonce creates (Yellow Paper, 7)."""
     return keccak256(rlp_encode_list((rlp_encode_bytes(sender), rlp_encode_integer(nonce))))[12:]
 
 

@@ -18,6 +18,20 @@ from node.ledger import LedgerSnapshot, Misbehaviour
 
 
 @dataclass(frozen=True, slots=True)
+class Filling:
+    """Blocks below the snapshot that the ledger began with are being fetched: `first` is the lowest one held,
+    `wanted` the one to come to, `source` whom they come from (None: nobody answers just now), `rate` blocks
+    a second, `failure` why it has ended before its end.
+    """
+
+    first: int
+    wanted: int
+    source: str | None
+    rate: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """How the node is: `engine` ("embedded", "cometbft"), whether it can make blocks and, if not, why.
 
@@ -35,6 +49,7 @@ class NodeStatus:
     catching_up: bool = False
     alarm: str | None = None
     misbehaviour: tuple[Misbehaviour, ...] = ()
+    filling: Filling | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ def receipt_json(
         "type": hex(receipt.type),
     }
     if not receipt.status:
-        answer["revertData"] = data(stored.output)
+        # Not known where the block was filled in behind a state sync: no hash covers it.
+        answer["revertData"] = None if stored.output is None else data(stored.output)
     return answer
 
 

@@ -87,7 +87,10 @@ class StoredReceipt:
     result: TransactionResult
     encoded: bytes  # EIP-2718 receipt bytes; empty if there is none
     contract_address: bytes | None  # of a creation that succeeded
-    output: bytes  # return or revert data, cut to OUTPUT_LIMIT when stored
+    output: bytes | None
+    """Return or revert data, cut to OUTPUT_LIMIT when stored. No hash covers it: None in a block that was
+    filled in without being executed (`node.ledger.backfill`).
+    """
     first_log_index: int  # index in the block of this transaction's first log
 
 
@@ -285,6 +288,7 @@ def decode_record(height: int, raw: bytes) -> BlockRecord:
 
 def _encode_receipt(receipt: StoredReceipt) -> bytes:
     result = receipt.result
+    output = () if receipt.output is None else (receipt.output[:OUTPUT_LIMIT],)
     return encode_row(
         (
             receipt.sender,
@@ -294,7 +298,7 @@ def _encode_receipt(receipt: StoredReceipt) -> bytes:
             result.gas_used,
             receipt.encoded,
             receipt.contract_address or b"",
-            receipt.output[:OUTPUT_LIMIT],
+            *output,
             receipt.first_log_index,
         )
     )
@@ -302,9 +306,14 @@ def _encode_receipt(receipt: StoredReceipt) -> bytes:
 
 def decode_receipt(raw: bytes) -> StoredReceipt:
     """LedgerError `state.row_malformed`."""
-    sender, code, data, wanted, used, encoded, contract, output, first_log = decode_row(raw, 9)
+    fields = decode_row(raw)
+    if len(fields) not in (8, 9):
+        raise LedgerError("state.row_malformed", "a receipt of a wrong number of fields", len(fields), [8, 9])
+    sender, code, data, wanted, used, encoded, contract, *output, first_log = fields
     result = TransactionResult(integer(code), data, integer(wanted), integer(used))
-    return StoredReceipt(sender, result, encoded, contract or None, output, integer(first_log))
+    return StoredReceipt(
+        sender, result, encoded, contract or None, output[0] if output else None, integer(first_log)
+    )
 
 
 def _encode_validators(validators: Sequence[StoredValidator]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.rpc.method import table
-from node.rpc.methods import blocks, client, execution, logs, shelian, state, transactions
+from node.rpc.methods import blocks, client, execution, history, logs, shelian, state, transactions
 
 METHODS = table(
     client.METHODS,
@@ -13,5 +13,6 @@ METHODS = table(
     transactions.METHODS,
     logs.METHODS,
     shelian.METHODS,
+    history.METHODS,
 )
 """Every method by its name."""

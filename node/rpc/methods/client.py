@@ -70,7 +70,7 @@ def fee_history(request: Request, count: int, newest: BlockSelector, percentiles
         raise limited("rpc.fee_history", "too many blocks", count, _FEE_HISTORY_BLOCKS)
     ledger = request.ledger
     last = request.require_height(newest)
-    first = max(last - count + 1, min(ledger.base, last))
+    first = max(last - count + 1, min(ledger.first_record, last))
     count = last - first + 1
     records = [record_of(ledger, height) for height in range(first, last + 1)]
     answer: Json = {

@@ -12,6 +12,7 @@ from node.chain.merkle import MerkleProof, merkle_proof
 from node.chain.receipt import encode_result
 from node.chain.validators import validator_address
 from node.ledger import LedgerSnapshot, Misbehaviour
+from node.rpc.backend import Filling
 from node.rpc.errors import REFUSED, RpcError, rpc_error
 from node.rpc.formats import Json, data
 from node.rpc.method import Kind, Method, Parameter
@@ -62,7 +63,18 @@ def status(request: Request) -> Json:
             "oldest": hex(ledger.history.oldest),
             "snapshots": [hex(height) for height in ledger.history.snapshots],
         },
-        "firstBlock": hex(ledger.base + 1 if ledger.base else 0),
+        "firstBlock": hex(ledger.first_block),
+        "filling": None if running.filling is None else _filling_json(running.filling),
+    }
+
+
+def _filling_json(filling: Filling) -> Json:
+    return {
+        "first": hex(filling.first),
+        "wanted": hex(filling.wanted),
+        "from": filling.source,
+        "rate": round(filling.rate, 1),
+        "failure": filling.failure,
     }
 
 
