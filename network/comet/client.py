@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-import httpx
 import orjson
 
 from network.comet.configuration import BATCH_BYTES, BATCH_REQUESTS
 from network.comet.faults import CometFault
+from network.comet.http_client import HttpClient, HttpFault
 from network.comet.rpc_answers import (
     CometStatus,
     Peer,
@@ -30,6 +30,7 @@ from network.comet.rpc_answers import (
     decode_status,
     decode_validators,
 )
+from network.comet.settings import split_address
 from node.chain.commit import Commit
 from node.chain.errors import ShelianError
 from node.chain.genesis import Genesis
@@ -38,10 +39,8 @@ from node.chain.validators import Validator
 
 __all__ = ["CometClient", "CometStatus", "Peer"]
 
-_TIMEOUT: Final = httpx.Timeout(10.0, connect=2.0)
 _PAGE: Final = 100
 _MAX_VALIDATORS: Final = 10_000
-_MAX_ANSWER_BYTES: Final = 64 << 20
 
 _NO_BLOCK: Final = re.compile(
     r"height \d+ (must be less than or equal|is not available)|height must be greater"
@@ -55,13 +54,7 @@ class CometClient:
 
     def __init__(self, rpc_address: str) -> None:
         """`rpc_address`: ``host:port`` as in the settings."""
-        # Proxies of the environment are for the world outside.
-        self._http = httpx.AsyncClient(
-            base_url=f"http://{rpc_address}",
-            timeout=_TIMEOUT,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
-        )
+        self._http = HttpClient(*split_address(rpc_address))
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,7 +65,7 @@ class CometClient:
         await self.close()
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def status(self) -> CometStatus:
         status, network = await self._ask_many(("status", {}), ("net_info", {}))
@@ -164,24 +157,12 @@ class CometClient:
             ]
         )
         try:
-            async with self._http.stream(
-                "POST", "/", content=body, headers={"Content-Type": "application/json"}
-            ) as response:
-                parts, size = [], 0
-                async for part in response.aiter_bytes():
-                    parts.append(part)
-                    size += len(part)
-                    if size > _MAX_ANSWER_BYTES:
-                        raise CometFault("comet.rpc_malformed", "the answer is too large", size)
-                status = response.status_code
-        except httpx.HTTPError as error:
+            status, answer = await self._http.post(body)
+        except HttpFault as fault:
             raise CometFault(
-                "comet.rpc_unreachable",
-                "CometBFT does not answer",
-                f"{type(error).__name__}: {error}",
-                str(self._http.base_url),
+                "comet.rpc_unreachable", "CometBFT does not answer", str(fault), self._http.url
             ) from None
-        return _match(b"".join(parts), len(calls), status)
+        return _match(answer, len(calls), status)
 
 
 def split_batches(raws: Sequence[bytes]) -> list[list[bytes]]:
