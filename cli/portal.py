@@ -1,4 +1,6 @@
-"""What the portal page shows of a system: its services and, in a demo, who can be played where."""
+"""What the portal page shows of a system: its services, its nodes where there are several and, in a demo, who
+can be played where.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +8,72 @@ from dataclasses import asdict
 from typing import Literal, cast
 
 from apps.site.people import ROLE_NAMES
-from apps.site.portal import PortalConfig, PortalGroup, PortalPerson, PortalService
+from apps.site.portal import PortalConfig, PortalGroup, PortalNode, PortalPerson, PortalService
 from apps.site.text import Text
 from cli.demo_consortium import Layout
-from cli.system import AGENCIES, RunFile, url_of
+from cli.status import SERVED
+from cli.system import AGENCIES, RunFile, node_of, url_of
 from identity.demo.cast import APPROVER, COMMUNITY_CLERK, ORGANISATIONS, RESIDENT, DemoIdentity
 from identity.demo.files import load_cast
 from node.chain.genesis import Genesis
 
-_ICONS = {"court": "gavel", "procuratorate": "scale", "police": "shield", "justice": "building"}
+_SERVED = {one.key: Text(f"社矫链 · {one.short}", f"Correction · {one.english}") for one in ORGANISATIONS} | {
+    "identity": Text("签名页", "Signing page"),
+    "points": Text("爱心银行", "Love bank"),
+}
+_ICONS = {
+    "court": "gavel",
+    "procuratorate": "scale",
+    "police": "shield",
+    "justice": "building",
+    "community": "heart",
+}
 
 
 def portal_config(layout: Layout, genesis: Genesis, port_base: int) -> PortalConfig:
     """The portal of the system in this data directory."""
+    run = RunFile.load(layout.data)
     return PortalConfig(
         purpose=cast(Literal["demo", "production"], genesis.purpose),
         chain_name=genesis.chain_name,
-        services=_services(genesis, port_base),
+        services=_services(genesis, run),
         groups=_groups(layout, port_base) if genesis.is_demo else (),
-        system=asdict(RunFile.load(layout.data)),
+        nodes=_nodes(run) if len(run.nodes) > 1 else (),
+        system=asdict(run),
     )
 
 
-def _services(genesis: Genesis, port_base: int) -> list[PortalService]:
-    return [
-        PortalService(
-            Text("签名页", "Signing page"),
-            Text("登记通行密钥，用于签名", "create the passkey that signs"),
-            url_of("identity", port_base) + ("/demo" if genesis.is_demo else ""),
-            "fingerprint",
-            open_in_browser=genesis.is_demo,
-        ),
+def _services(genesis: Genesis, run: RunFile) -> list[PortalService]:
+    signing = PortalService(
+        Text("签名页", "Signing page"),
+        Text("登记通行密钥，用于签名", "create the passkey that signs"),
+        url_of("identity", run.port_base) + ("/demo" if genesis.is_demo else ""),
+        "fingerprint",
+        open_in_browser=genesis.is_demo,
+    )
+    one_node = [
         PortalService(
             Text("账本节点 JSON-RPC", "Ledger node JSON-RPC"),
             Text("供程序使用", "for programs"),
-            url_of("node", port_base),
+            url,
             "link",
             open_in_browser=False,
-        ),
+        )
+        for url in run.nodes.values()
+    ]
+    return [signing, *(one_node if len(one_node) == 1 else ())]
+
+
+def _nodes(run: RunFile) -> list[PortalNode]:
+    named = {one.key: Text(one.name, one.english) for one in ORGANISATIONS}
+    return [
+        PortalNode(
+            named[agency],
+            [_SERVED[service] for service in SERVED if node_of(service, run.nodes) == agency],
+            url,
+            _ICONS[agency],
+        )
+        for agency, url in run.nodes.items()
     ]
 
 

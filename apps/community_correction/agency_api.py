@@ -18,6 +18,7 @@ from apps.community_correction.transport import (
     TransportError,
     chunks,
     signed_digest,
+    told_height,
     verify_caller,
 )
 from apps.community_correction.vault import Vault, VaultError
@@ -29,15 +30,23 @@ FileIndex = Annotated[int, Path(ge=0, lt=256)]
 
 
 def agency_routes(
-    chain: ChainView, receiving: Receiving, vault: Vault, wake: Callable[[], None]
+    chain: ChainView,
+    receiving: Receiving,
+    vault: Vault,
+    wake: Callable[[], None],
+    catch_up: Callable[[int], None],
 ) -> APIRouter:
-    """The router. `wake` is called after a document was stored, so that its delivery is reported at once."""
+    """The router. `wake` is called after a document was stored, so that its delivery is reported at once;
+    `catch_up` with the block that a caller has read the chain to."""
     router = APIRouter(prefix="/agency/documents/{document}", include_in_schema=False)
 
     async def caller_of(request: Request) -> Caller:
         query = f"?{request.url.query}" if request.url.query else ""
         url = site_of(request).config.public_url + request.url.path + query
-        return await run_in_threadpool(verify_caller, chain, request.method, url, dict(request.headers))
+        headers = dict(request.headers)
+        caller = await run_in_threadpool(verify_caller, chain, request.method, url, headers)
+        await run_in_threadpool(catch_up, told_height(headers))
+        return caller
 
     async def signed_body(request: Request) -> bytes:
         expected = signed_digest(request.headers)

@@ -37,6 +37,8 @@ from apps.site.refusals import ContractErrors, load_sentences
 from apps.site.text import Text
 from contracts.artifacts import artifact
 
+MAX_AHEAD = 20
+"""So many blocks may another agency have read ahead of us for its request to wait for them."""
 _HERE = Path(__file__).parent
 
 
@@ -66,7 +68,7 @@ def create_agency(
     commands = Commands(config, store, vault, chain, now)
     views = Views(config, directory.name_of)
     receiving = Receiving(config, store, vault, chain, now)
-    agency_client = AgencyClient(config.service_key)
+    agency_client = AgencyClient(config.service_key, height=lambda: follower.height)
 
     def apply(chain_id: int, block: int, logs: Sequence[Log]) -> None:
         store.apply(chain_id, block, logs)
@@ -95,6 +97,11 @@ def create_agency(
 
     def wait_for(height: int) -> None:
         follower.wait_for(height)
+
+    def catch_up(height: int) -> None:
+        # A node that is further behind does not come into step while a request waits.
+        if follower.height < height <= follower.height + MAX_AHEAD:
+            follower.wait_for(height)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -156,7 +163,7 @@ def create_agency(
         worker,
     )
     site.app.state.agency = agency
-    site.app.include_router(agency_routes(chain, receiving, vault, worker.wake))
+    site.app.include_router(agency_routes(chain, receiving, vault, worker.wake, catch_up))
     site.app.include_router(api_routes())
     site.app.include_router(page_routes())
     return agency

@@ -7,13 +7,16 @@ working at once. The signature algorithm follows from the key (RFC 9421 section 
 ECDSA on secp256k1 over SHA-256, 65 bytes r, s, recovery id; `keyid` is the 0x address. Covered: method,
 authority, path, query, content digest (RFC 9530, SHA-256); `created` may be 300 s off. What a request asks
 for can be asked twice without harm, so a replay inside that time changes nothing.
+
+Each agency asks its own node, and one may be some blocks behind another: `Shelian-Block` says how far the
+caller has read the chain, so that the other side reads as far before it judges. It is a hint and not signed.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +39,7 @@ from node.chain.errors import ShelianError
 TAG = "shelian-agency"
 MAX_AGE = timedelta(seconds=300)
 COVERED = ("@method", "@authority", "@path", "@query", "content-digest")
+HEIGHT_HEADER = "Shelian-Block"
 _CHUNK = 1 << 16
 
 
@@ -92,9 +96,13 @@ class _Message:
 
 
 class AgencyClient:
-    """Calls another agency's service, every request signed."""
+    """Calls another agency's service, every request signed. `height`: how far this side has read the
+    chain."""
 
-    def __init__(self, service_key: bytes, *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, service_key: bytes, *, height: Callable[[], int] = lambda: 0, timeout_s: float = 30.0
+    ) -> None:
+        self._height = height
         self._http = httpx.Client(timeout=timeout_s, trust_env=False)
         self._signer = HTTPMessageSigner(signature_algorithm=_Secp256k1, key_resolver=_OwnKey(service_key))
         public = PrivateKey(service_key).public_key.format(compressed=False)
@@ -136,7 +144,9 @@ class AgencyClient:
             covered_component_ids=COVERED,
         )
         try:
-            response = self._http.request(method, url, content=body, headers=message.headers)
+            response = self._http.request(
+                method, url, content=body, headers=message.headers | {HEIGHT_HEADER: str(self._height())}
+            )
         except httpx.HTTPError as error:
             raise TransportError("transport.unreachable", f"{type(error).__name__}", got=url) from error
         if response.status_code >= 400:
@@ -183,6 +193,12 @@ def verify_caller(chain: ChainView, method: str, url: str, headers: Mapping[str,
     if standing is None or not standing.roles & SERVICE_ROLE:
         raise TransportError("transport.not_a_service", "the key is no agency's service", got=address)
     return Caller(standing.organisation, address)
+
+
+def told_height(headers: Mapping[str, str]) -> int:
+    """How far the caller has read the chain; 0 if it does not say."""
+    value = headers.get(HEIGHT_HEADER.lower(), "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
 
 
 def signed_digest(headers: Mapping[str, str]) -> bytes:

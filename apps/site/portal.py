@@ -63,15 +63,26 @@ class PortalGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class PortalNode:
+    """One agency's node, and which services ask it. `url`: its JSON-RPC, for programs."""
+
+    agency: Text
+    services: Sequence[Text]
+    url: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
 class PortalConfig:
     """`system` is the run file's content. `groups` is empty unless `purpose` is demo: production names
-    nobody."""
+    nobody. `nodes` are those of several agencies; where there is one node it is among the services."""
 
     purpose: Literal["demo", "production"]
     chain_name: str
     services: Sequence[PortalService]
     groups: Sequence[PortalGroup]
     system: Mapping[str, object]
+    nodes: Sequence[PortalNode] = ()
 
 
 def create_portal(config: PortalConfig) -> Starlette:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -158,3 +159,31 @@ def test_an_announced_document_must_be_the_chains(system: CorrectionSystem) -> N
         service.request("PUT", f"{url}/{other}", envelope)
     assert swapped.value.code == "transport.manifest_mismatch"
     service.close()
+
+
+def test_a_request_waits_until_this_agency_has_read_the_chain_as_far_as_the_caller(
+    system: CorrectionSystem,
+) -> None:
+    justice, key = system.agencies["justice"], "court-service"
+    secret = open_demo_key(system.layout.demo, key, chain_purpose="demo").secret
+    url = f"{system.urls['justice']}/agency/documents/{ID}"
+
+    def ask(height: int) -> int:
+        """How far the chain was read here when the answer came."""
+        service = AgencyClient(secret, height=lambda: height)
+        with pytest.raises(TransportError) as refused:
+            service.request("GET", url)
+        assert refused.value.code == "transport.not_submitted"
+        service.close()
+        return justice.follower.height
+
+    document = flow.prepare(system.person("court-handler"), None)
+    with ThreadPoolExecutor(1) as elsewhere:
+        next_block = justice.follower.height + 1
+        waiting = elsewhere.submit(ask, next_block)
+        assert not waiting.done()
+        flow.send(system, [document])
+        assert waiting.result(timeout=30) >= next_block
+    # A node that is far behind says what it knows.
+    far = justice.follower.height + 1_000
+    assert ask(far) < far

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from apps.site.portal import PortalConfig, PortalGroup, PortalPerson, PortalService, create_portal
+from apps.site.portal import (
+    PortalConfig,
+    PortalGroup,
+    PortalNode,
+    PortalPerson,
+    PortalService,
+    create_portal,
+)
 from apps.site.text import Text
 
 RESIDENTS = PortalGroup(
@@ -62,3 +69,18 @@ def test_the_page_runs_no_script_and_loads_nothing_from_elsewhere() -> None:
     assert "default-src 'self'" in response.headers["content-security-policy"]
     assert "<script" not in response.text
     assert " style=" not in response.text
+
+
+def test_the_nodes_of_several_agencies_are_listed_with_the_services_that_ask_them() -> None:
+    assert "各机构的节点" not in TestClient(create_portal(DEMO)).get("/").text
+    court = PortalNode(
+        Text("示范区人民法院", "Demo District Court"),
+        [Text("社矫链", "Correction"), Text("签名页", "Signing page")],
+        "http://localhost:8547",
+        "gavel",
+    )
+    client = TestClient(create_portal(replace(DEMO, nodes=[court])))
+    page = client.get("/").text
+    for shown in ("各机构的节点", "示范区人民法院", "社矫链、签名页", "<code>http://localhost:8547</code>"):
+        assert shown in page
+    assert "Correction, Signing page" in client.get("/?language=en").text
