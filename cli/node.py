@@ -16,7 +16,7 @@ from identity.keys import KeyPair
 from identity.keystore import load_key
 from network.embedded import Pace, ValidatorKey
 from network.operations.port import PORT_ABOVE_RPC, operations_config
-from network.runner import CometConfig, EmbeddedConfig, NodeConfig, run_node
+from network.runner import CometConfig, EmbeddedConfig, HistoryFrom, NodeConfig, run_node
 from node.chain.errors import GenesisError, ShelianError
 from node.chain.genesis import Genesis, decode_genesis
 from node.ledger.retention import Retention
@@ -47,6 +47,14 @@ def node(
     snapshot_every: Annotated[
         int, typer.Option(min=0, help="快照 blocks between snapshots that joining nodes begin with; 0 = none")
     ] = 0,
+    history_from: Annotated[
+        list[str] | None,
+        typer.Option(help="旧区块 node to fetch blocks below a snapshot from (URL), repeatable"),
+    ] = None,
+    history_token_file: Annotated[
+        Path | None, typer.Option(help="file with the bearer token that those nodes ask for")
+    ] = None,
+    history_ca: Annotated[Path | None, typer.Option(help="certificates (PEM) for their TLS")] = None,
     tokens: Annotated[Path | None, typer.Option(help="file of bearer tokens and their scopes")] = None,
     certificate: Annotated[Path | None, typer.Option(help="TLS certificate (PEM)")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
@@ -91,6 +99,11 @@ def node(
             genesis=genesis,
             retention=Retention.parse(history),
             snapshot_every=snapshot_every,
+            history_from=HistoryFrom(
+                tuple(history_from or ()),
+                "" if history_token_file is None else history_token_file.read_text().strip(),
+                history_ca,
+            ),
             operations=_operations(rpc, operations),
             operations_required=operations is not None,
         )

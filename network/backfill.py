@@ -65,7 +65,8 @@ class Backfill:
         self._thread = threading.Thread(target=self._run, name="backfill", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        if self._all:
+            self._thread.start()
 
     def stop(self) -> None:
         """Before the ledger is closed."""
@@ -78,18 +79,13 @@ class Backfill:
             source.close()
 
     def status(self) -> Filling | None:
-        """None where nothing is missing."""
+        """None where nothing is missing, or nobody is to be asked."""
         first = self._first()
-        if first == 0 or (first <= self._wanted and self._failure is None):
+        if first <= self._wanted or not self._all:
             return None
-        running = self._thread.is_alive()
-        return Filling(
-            first,
-            self._wanted,
-            self._asked if running else None,
-            self._rate if running else 0.0,
-            self._failure,
-        )
+        if not self._thread.is_alive():
+            return Filling(first, self._wanted, None, 0.0, self._failure)
+        return Filling(first, self._wanted, self._asked, self._rate)
 
     @property
     def _wanted(self) -> int:
@@ -144,9 +140,8 @@ class Backfill:
             self._rate = (start - first) / max(now - began, 1e-3)
             if now - told > _REPORT_SECONDS:
                 told = now
-                _log.info(
-                    "old blocks are fetched", first=first, source=self._asked, rate=round(self._rate, 1)
-                )
+                rate = round(self._rate, 1)
+                _log.info("old blocks are fetched", first=first, source=self._asked, rate=rate)
         if first <= self._wanted:
             _log.info("all old blocks are here", blocks=start - self._wanted, rate=round(self._rate, 1))
 
