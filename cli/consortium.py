@@ -20,7 +20,13 @@ from typing import Annotated
 
 import typer
 
-from cli import consortium_genesis
+from cli import (
+    consortium_genesis,
+    consortium_join,
+    consortium_membership,
+    consortium_rotate,
+    consortium_votes,
+)
 from cli.consortium_data import Addresses, listening, make_data, require_signed, settings_for
 from cli.consortium_files import load_ceremony, load_genesis_file, require_absent, write_new
 from cli.consortium_options import (
@@ -83,6 +89,20 @@ app.command("show")(consortium_genesis.show)
 app.command("merge")(consortium_genesis.merge)
 app.command("sign")(consortium_genesis.sign)
 app.command("check")(consortium_genesis.check)
+app.command("proposals")(consortium_votes.proposals)
+app.command("proposal")(consortium_votes.proposal)
+app.command("vote")(consortium_votes.vote)
+app.command("execute")(consortium_votes.execute)
+app.command("appoint")(consortium_votes.appoint)
+app.command("invite")(consortium_membership.invite)
+app.command("invitation")(consortium_join.invitation)
+app.command("join")(consortium_join.join)
+app.command("leave")(consortium_membership.leave)
+app.command("remove")(consortium_membership.remove)
+app.command("resume")(consortium_membership.resume)
+app.command("registrars")(consortium_membership.registrars)
+app.add_typer(consortium_membership.validator, name="validator")
+app.add_typer(consortium_rotate.app, name="rotate")
 
 Kind = Annotated[str, typer.Option(help="机构类别: " + ", ".join(KINDS))]
 Name = Annotated[str, typer.Option(help="机构全称 the agency's full name, everywhere the same")]

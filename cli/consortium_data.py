@@ -108,8 +108,8 @@ def make_data(
     keys: NodeKeys,
     settings: CometSettings,
 ) -> None:
-    """Ledger, CometBFT's directory, the ceremony's record; genesis last, so that without it nothing was
-    made and the next try begins again.
+    """Ledger, CometBFT's directory, the ceremony's record if there was one; genesis last, so that without it
+    nothing was made and the next try begins again.
 
     Raises LedgerError init.exists, CometFault.
     """
@@ -128,10 +128,11 @@ def make_data(
     Ledger.create(layout.ledger, genesis).close()
     make_home(CometPlace(layout.comet), settings, keys.node_key, keys.validator_key)
     members, signatures = record
-    replace(
-        layout.data / f"genesis{RECORD_SUFFIX}",
-        encode_record(Record(genesis.hash, tuple(members), tuple(signatures))),
-    )
+    if members:
+        replace(
+            layout.data / f"genesis{RECORD_SUFFIX}",
+            encode_record(Record(genesis.hash, tuple(members), tuple(signatures))),
+        )
     if reasons:
         replace(
             layout.data / "unsigned.json",

@@ -93,12 +93,12 @@ def proposal_ids(count: int, random_bytes: Callable[[int], bytes]) -> tuple[byte
     return tuple(stem + count.to_bytes(2, "big") + place.to_bytes(2, "big") for place in range(count))
 
 
-def propose(calls: Sequence[Call], random_bytes: Callable[[int], bytes]) -> tuple[bytes, tuple[Call, ...]]:
-    """The motion's id and the calls that put it to the vote."""
+def propose(
+    calls: Sequence[Call], random_bytes: Callable[[int], bytes]
+) -> tuple[tuple[bytes, ...], tuple[Call, ...]]:
+    """A new motion: the ids of its proposals, and the calls that put them to the vote."""
     ids = proposal_ids(len(calls), random_bytes)
-    return ids[0], tuple(
-        consortium.propose(id, call.to, call.data) for id, call in zip(ids, calls, strict=True)
-    )
+    return ids, tuple(consortium.propose(id, call.to, call.data) for id, call in zip(ids, calls, strict=True))
 
 
 def gather(proposals: Iterable[Proposal]) -> tuple[Motion, ...]:

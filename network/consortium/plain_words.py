@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, Final
@@ -111,6 +112,19 @@ def tally(governance: Governance, proposal: Proposal) -> Tally:
     return Tally(approving, rejecting, total, total * numerator // denominator + 1)
 
 
+def tallies(governance: Governance, motion: Motion) -> tuple[Tally, ...]:
+    """For each of its calls that is not carried out yet, counted when its turn comes: a member that an earlier
+    call admits counts for the majority of the later ones, and has not voted for them."""
+    found = []
+    for one in motion.proposals:
+        if one.executed is not None:
+            continue
+        found.append(tally(governance, one))
+        with suppress(DecodeError):
+            governance = apply_call(governance, one.call)
+    return tuple(found)
+
+
 def state_of(governance: Governance, motion: Motion) -> State:
     """Of the whole motion: carried out when all of it is, passed when all of it may be."""
     if motion.executed is not None:
@@ -118,7 +132,7 @@ def state_of(governance: Governance, motion: Motion) -> State:
     open_ones = [one for one in motion.proposals if one.executed is None]
     if any(governance.time_s > one.until for one in open_ones):
         return State.EXPIRED
-    counts = [tally(governance, one) for one in open_ones]
+    counts = tallies(governance, motion)
     if all(one.is_passed for one in counts):
         return State.PASSED
     return State.LOST if any(one.is_lost for one in counts) else State.OPEN
@@ -167,10 +181,8 @@ def calls_words(governance: Governance, calls: tuple[Call, ...]) -> tuple[Words,
     lines = []
     for call in calls:
         lines.append(call_words(governance, call))
-        try:
+        with suppress(DecodeError):
             governance = apply_call(governance, call)
-        except DecodeError:
-            continue
     return tuple(lines)
 
 

@@ -20,6 +20,7 @@ from network.consortium.governance import (
     IN_FORCE_AFTER,
     Governance,
     MembershipError,
+    PeerRow,
     Seat,
     apply_calls,
 )
@@ -124,7 +125,7 @@ def preflight(
         *_bad_keys(governance, after),
         *_apart(governance, changes_validators, executing=executing),
         *_lockout(governance, after),
-        *_cut_off(governance, after),
+        *_cut_off(governance, after, sight),
         *_newcomers(governance, after, sight),
         *_quorum(governance, after),
         *_tolerance(governance, after),
@@ -280,9 +281,9 @@ def _lockout(before: Governance, after: Governance) -> list[Finding]:
     return found
 
 
-def _cut_off(before: Governance, after: Governance) -> list[Finding]:
+def _cut_off(before: Governance, after: Governance, sight: Sight) -> list[Finding]:
     """Which node carries which validator is not on the chain: the last node of a member with power surely
-    does, another one may."""
+    does, another one may, unless one that stays is seen to be in step."""
     found = []
     for organisation in sorted({one.organisation for one in before.peers}):
         lost = set(before.peers_of(organisation)) - set(after.peers_of(organisation))
@@ -301,7 +302,7 @@ def _cut_off(before: Governance, after: Governance) -> list[Finding]:
                     "power 0 in force",
                 )
             )
-        else:
+        elif not any(_is_in_step(sight, one) for one in after.peers_of(organisation)):
             found.append(
                 Finding(
                     "preflight.which_node",
@@ -336,7 +337,7 @@ def _newcomers(before: Governance, after: Governance, sight: Sight) -> list[Find
             )
             continue
         seen = {peer: sight.behind[peer] for peer in peers if peer in sight.behind}
-        if any(behind is not None and behind <= IN_STEP for behind in seen.values()):
+        if any(_is_in_step(sight, one) for one in after.peers_of(organisation)):
             continue
         if sight.is_complete or seen:
             found.append(
@@ -466,6 +467,11 @@ def _is_connected(after: Governance, organisation: int, before: Governance) -> b
     if member is None or not member.is_active:
         return False
     return bool(after.peers_of(organisation)) or not before.peers_of(organisation)
+
+
+def _is_in_step(sight: Sight, peer: PeerRow) -> bool:
+    behind = sight.behind.get(peer.node_id)
+    return behind is not None and behind <= IN_STEP
 
 
 def _power_until_gone(before: Governance, after: Governance, organisation: int) -> int:

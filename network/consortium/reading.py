@@ -125,10 +125,12 @@ def own_relying_party(node: NodeClient, account: bytes) -> bytes:
     return identity_registry.decode_credential(node.call(identity_registry.credential(account))).relying_party
 
 
-def dry_run(node: NodeClient, calls: Sequence[Call]) -> ShelianError | None:
+def dry_run(node: NodeClient, calls: Sequence[Call], *, executing: bool) -> ShelianError | None:
     """Whether the contracts would carry these calls out now, one after the other, as the effect of a vote:
-    None, or their refusal."""
-    return try_calls(node, CONSORTIUM, calls, ED25519, _DRY_RUN_BYTES)[1]
+    None, or their refusal. That validators may not change just now is none for what is yet to be voted on."""
+    error = try_calls(node, CONSORTIUM, calls, ED25519, _DRY_RUN_BYTES)[1]
+    waits = isinstance(error and error.got, dict) and error.got["error"] == "ValidatorChangePending"  # type: ignore[union-attr,index]
+    return None if waits and not executing else error
 
 
 def try_calls(
@@ -159,7 +161,7 @@ def contract_refusal(error: NodeError) -> MembershipError:
             continue
         words = ERROR_WORDS.get(found.name)
         text = found.name if words is None else f"{words.zh} {words.en} ({found.name})"
-        return MembershipError("membership.contract", text, found.args)
+        return MembershipError("membership.contract", text, {"error": found.name, **found.args})
     return MembershipError("membership.contract", error.message, error.got)
 
 

@@ -21,6 +21,7 @@ VALIDATOR_OF_ENROLMENT: Final = "shelian-enrolment/1 validator"
 NODE_OF_ENROLMENT: Final = "shelian-enrolment/1 node"
 REGISTRAR: Final = "shelian-registrar/1"
 CA_OF_GENESIS: Final = "shelian-genesis-signature/1 ca"
+CA_OF_INVITATION: Final = "shelian-invitation/1 ca"
 
 _DIGITS: Final = 40
 _GROUP: Final = 5

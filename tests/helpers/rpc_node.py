@@ -20,6 +20,7 @@ import orjson
 import uvloop
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from nacl.signing import SigningKey
 
 from network.embedded import Pace, ValidatorKey
 from network.runner import EmbeddedConfig, Node, NodeConfig
@@ -70,11 +71,13 @@ class RunningNode:
         pace: Pace,
         makes_blocks: bool = True,
         retention: Retention = ARCHIVE,
+        signing_key: SigningKey | None = None,
     ) -> None:
+        """`signing_key`: of the one validator, where the ledger is not the helpers' own."""
         if not path.exists():
             Ledger.create(path, genesis_of_now()).close()
-        signing_key = validator_key()
-        key = ValidatorKey(bytes(signing_key.verify_key), lambda message: signing_key.sign(message).signature)
+        signer = signing_key or validator_key()
+        key = ValidatorKey(bytes(signer.verify_key), lambda message: signer.sign(message).signature)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rpc-loop", daemon=True)
         self._thread.start()
@@ -191,11 +194,19 @@ def running_node(
     pace: Pace = FAST,
     makes_blocks: bool = True,
     retention: Retention = ARCHIVE,
+    signing_key: SigningKey | None = None,
     **config: Any,
 ) -> Iterator[RunningNode]:
     """A node on a free port, stopped at the end. It takes up the ledger that is there, if there is one."""
     settings = RpcConfig(port=0, limits=limits or Limits(), **config)
-    node = RunningNode(path / "ledger", settings, pace=pace, makes_blocks=makes_blocks, retention=retention)
+    node = RunningNode(
+        path / "ledger",
+        settings,
+        pace=pace,
+        makes_blocks=makes_blocks,
+        retention=retention,
+        signing_key=signing_key,
+    )
     try:
         yield node
     finally:
