@@ -19,8 +19,10 @@ from cli import (
     consortium,
     consortium_up,
     demo,
+    doctor,
     init,
     node,
+    node_status,
     refold,
     repair,
     services,
@@ -41,11 +43,13 @@ app = typer.Typer(
 app.command("init")(init.init)
 node.app.command("repair")(repair.repair)
 node.app.add_typer(snapshot.app, name="snapshot")
+node.app.command("status")(node_status.status)
 app.add_typer(node.app, name="node")
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("check")(check.check)
+app.command("doctor")(doctor.doctor)
 app.command("refold")(refold.refold)
 app.add_typer(accounts.app, name="accounts")
 consortium.app.command("up")(consortium_up.up)

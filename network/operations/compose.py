@@ -37,6 +37,8 @@ from node.ledger import Tip
 from node.txpool import PoolStatus
 
 _SECOND_NS: Final = 1_000_000_000
+STALLED_HEARTBEATS: Final = 3
+"""After so many without a block something is wrong."""
 _ENOUGH_MOMENTS: Final = 3
 """Blocks by which a node that does not vote can tell its clock from the others'."""
 
@@ -83,7 +85,8 @@ class Readings:
 
 def node_facts(read: Readings, now_ns: int) -> NodeFacts:
     """The facts at `now_ns` of this machine's clock."""
-    validators = _validators(read)
+    missing = _missing(read.engine, read.membership)
+    validators = _validators(read, _unreachable(read, missing, now_ns))
     own = validator_address(read.engine.validator_key) if read.engine.validator_key else b""
     membership, engine = read.membership, read.engine
     return NodeFacts(
@@ -94,9 +97,9 @@ def node_facts(read: Readings, now_ns: int) -> NodeFacts:
         block=_block(read, now_ns),
         engine=_engine(engine),
         node_id=engine.node_id,
-        is_member=engine.node_id in membership.nodes if engine.node_id else None,
+        is_member=engine.node_id in membership.nodes if engine.node_id and membership.nodes else None,
         peers=_peers(engine, membership),
-        missing=_missing(engine, membership),
+        missing=missing,
         bootstrap=sum(one.partition("@")[0] != engine.node_id for one in engine.bootstrap),
         validators=validators,
         validator_address=own.hex(),
@@ -181,7 +184,19 @@ def _missing(engine: EngineStatus, membership: Membership) -> tuple[MemberNode, 
     return tuple(sorted(missing, key=lambda one: (one.organisation, one.id)))
 
 
-def _validators(read: Readings) -> tuple[ValidatorFacts, ...]:
+def _unreachable(read: Readings, missing: Sequence[MemberNode], now_ns: int) -> frozenset[int]:
+    """Organisations none of whose nodes is connected, while no blocks come: without blocks the commits do
+    not tell who has fallen silent.
+    """
+    age_s = (now_ns - read.tip.time_ns) / _SECOND_NS
+    if age_s <= STALLED_HEARTBEATS * read.engine.heartbeat_s:
+        return frozenset()
+    gone = {one.id for one in missing}
+    there = {owner for id, owner in read.membership.nodes.items() if id not in gone}
+    return frozenset(read.membership.nodes.values()) - there
+
+
+def _validators(read: Readings, unreachable: frozenset[int]) -> tuple[ValidatorFacts, ...]:
     validators = []
     for one in read.tip.validators:
         address = validator_address(one.public_key)
@@ -196,7 +211,7 @@ def _validators(read: Readings) -> tuple[ValidatorFacts, ...]:
                 missed=signer.missed,
                 counted=signer.counted,
                 proposed=signer.proposed,
-                silent=signer.silent,
+                silent=signer.silent or owner in unreachable,
                 clock_s=signer.clock_s,
                 is_own=one.public_key == read.engine.validator_key,
             )

@@ -107,7 +107,7 @@ class ValidatorFacts:
         address: of its key.
         missed: blocks of the last `counted` ones that it did not sign.
         proposed: how many of those it proposed.
-        silent: it signed none of the last three.
+        silent: it signed none of the last three, or no blocks come and none of its nodes is connected.
         clock_s: how far its clock is ahead of the others', by the times of its votes; None if unknown.
         is_own: this node signs with that key.
     """

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from network.operations.facts import NodeFacts
+from network.operations.compose import STALLED_HEARTBEATS
+from network.operations.facts import CertificateFacts, NodeFacts
 
 Level = Literal["fault", "warning"]
 FAULT: Final = "fault"
@@ -25,9 +26,10 @@ DISK_WARNING_SHARE: Final = 0.05
 DISK_WARNING_DAYS: Final = 14
 CERTIFICATE_WARNING_DAYS: Final = {"tls": 30, "agency_ca": 365}
 BACKUP_WARNING_S: Final = 7 * 86_400
+MISSED_SHARE: Final = 0.25
+"""Of the last blocks. A vote that comes after the others went on counts as missed, so some are normal."""
 BEHIND: Final = 2
 """Blocks that a healthy node may be behind for a moment."""
-_SILENT_HEARTBEATS: Final = 3
 _OPEN_FILES_SHARE: Final = 0.8
 _RESTARTS: Final = 3
 _WAITING: Final = 1_000
@@ -171,7 +173,7 @@ def _blocks(facts: NodeFacts) -> Iterator[Finding]:
             Words(f"落后 {block.lag} 块", f"{block.lag} blocks behind"),
             Words("看处理器、磁盘和对端连接", "look at processor, disk and peers"),
         )
-    if block.age_s > _SILENT_HEARTBEATS * block.heartbeat_s and facts.engine.failure is None:
+    if block.age_s > STALLED_HEARTBEATS * block.heartbeat_s and facts.engine.failure is None:
         yield Finding(
             "doctor.no_blocks",
             FAULT,
@@ -209,7 +211,7 @@ def _blocks(facts: NodeFacts) -> Iterator[Finding]:
             Words("联系该机构；自己的节点就看日志", "ask that agency; if it is your own node, read its log"),
         )
     own = next((one for one in facts.validators if one.is_own), None)
-    if own is not None and not own.silent and own.missed * 20 > own.counted:
+    if own is not None and not own.silent and own.missed > MISSED_SHARE * own.counted:
         yield Finding(
             "doctor.missed_blocks",
             WARNING,
@@ -300,7 +302,12 @@ def _own_key(facts: NodeFacts) -> Iterator[Finding]:
 
 
 def _certificates(facts: NodeFacts) -> Iterator[Finding]:
-    for one in facts.certificates:
+    return certificate_findings(facts.certificates)
+
+
+def certificate_findings(certificates: Iterable[CertificateFacts]) -> Iterator[Finding]:
+    """Those that have ended, and those that end soon."""
+    for one in certificates:
         if one.days_left is None or one.days_left > CERTIFICATE_WARNING_DAYS[one.kind]:
             continue
         kind = (

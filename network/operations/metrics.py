@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from network.operations.facts import NodeFacts
 from network.operations.findings import FAULT, WARNING, Finding
+from network.operations.source import Report
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,22 +31,21 @@ class _Given(Collector):
         return iter(self._metrics)
 
 
-def render_metrics(
-    facts: NodeFacts | None, findings: Iterable[Finding], age_s: float, timings: CollectorRegistry
-) -> bytes:
-    """The exposition. `age_s`: how old the facts are; `timings`: the registry of the histograms."""
+def render_metrics(report: Report, timings: CollectorRegistry) -> bytes:
+    """The exposition; `timings`: the registry of the histograms."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Given(_metrics(facts, tuple(findings), age_s)))
+    registry.register(_Given(_metrics(report)))
     return generate_latest(registry) + generate_latest(timings)
 
 
-def _metrics(facts: NodeFacts | None, findings: tuple[Finding, ...], age_s: float) -> Iterator[Metric]:
-    yield _gauge("shelian_facts_age_seconds", "这些数据多旧 how old these figures are", age_s)
-    yield _findings(findings)
-    if facts is not None:
-        yield from _node(facts)
-        yield from _consortium(facts)
-        yield from _machine(facts)
+def _metrics(report: Report) -> Iterator[Metric]:
+    yield _gauge("shelian_facts_age_seconds", "这些数据多旧 how old these figures are", report.age_s)
+    yield _gauge("shelian_facts_gather_seconds", "采集耗时 how long gathering them took", report.took_s)
+    yield _findings(report.findings)
+    if report.facts is not None:
+        yield from _node(report.facts)
+        yield from _consortium(report.facts)
+        yield from _machine(report.facts)
 
 
 def _findings(findings: tuple[Finding, ...]) -> Metric:

@@ -81,7 +81,10 @@ class Observer:
         places: Places,
         clock_ns: Callable[[], int],
         pid: int,
+        *,
+        notes_sizes: bool = True,
     ) -> None:
+        """`pid`: of the node; `notes_sizes`: write down how large the data is, for the forecast."""
         self._ledger = ledger
         self._engine = engine
         self._pool = pool
@@ -94,6 +97,7 @@ class Observer:
         self._ledger_size = Measured(places.ledger, _MEASURE_EVERY_S)
         self._comet_size = Measured(places.comet, _MEASURE_EVERY_S)
         self._sizes = load_sizes(places.sizes)
+        self._notes_sizes = notes_sizes
 
     def gather(self) -> NodeFacts:
         """Raises LedgerError state.* where the ledger cannot be read; OSError where its disk cannot."""
@@ -136,8 +140,9 @@ class Observer:
         sizes = noted(self._sizes, Size(now_ns // _SECOND_NS, ledger + comet))
         if sizes != self._sizes:
             self._sizes = sizes
-            with suppress(OSError):  # a full disk is told of elsewhere
-                save_sizes(places.sizes, sizes)
+            if self._notes_sizes:
+                with suppress(OSError):  # a full disk is told of elsewhere
+                    save_sizes(places.sizes, sizes)
         return DiskReading(str(places.ledger), read_file_system(places.ledger), ledger, comet, sizes)
 
     def _own_certificates(self, now_ns: int) -> tuple[CertificateFacts, ...]:

@@ -15,6 +15,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from network.operations.certificates import NONE, REPLACED, UNREADABLE
 from network.operations.findings import FAULT
 from network.operations.source import Report
 
@@ -25,6 +26,12 @@ _CSS: Final = (_TEMPLATES / "status.css").read_text()
 _CSS_HASH: Final = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _SECOND_NS: Final = 1_000_000_000
+
+_UNKNOWN_CERTIFICATES: Final = (
+    (NONE, "无 CA 证书", "no CA certificate"),
+    (REPLACED, "已更换，期限不知", "replaced; its end is not known here"),
+    (UNREADABLE, "读不出", "cannot be read"),
+)
 
 POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; base-uri 'none'; form-action 'none'; "
@@ -48,6 +55,8 @@ def render_page(report: Report, *, refresh: bool = True) -> str:
         faults=faults,
         verdict=verdict,
         own_name=own_name,
+        unknown_certificates=_UNKNOWN_CERTIFICATES,
+        stalled=any(one.code == "doctor.no_blocks" for one in findings),
         refresh=REFRESH_S if refresh else 0,
     )
 
@@ -77,6 +86,11 @@ def format_size(size: float) -> str:
     return f"{sign}{size:.0f} {unit}" if unit == "B" else f"{sign}{size:.1f} {unit}"
 
 
+def format_offset(seconds: float) -> str:
+    """Of a clock, such as ``+0.25 s``."""
+    return "0.00 s" if abs(seconds) < 0.005 else f"{seconds:+.2f} s"
+
+
 def _moment(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns // _SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -89,7 +103,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"age": format_age, "size": format_size, "moment": _moment}
+    environment.filters |= {
+        "age": format_age,
+        "size": format_size,
+        "moment": _moment,
+        "offset": format_offset,
+    }
     return environment
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import ipaddress
 import socket
 import ssl
 import threading
@@ -32,6 +31,7 @@ from starlette.routing import Route
 
 from network.operations.findings import FAULT, not_ready
 from network.operations.metrics import CONTENT_TYPE, render_metrics
+from network.operations.networking import is_loopback
 from network.operations.page import POLICY, render_page
 from network.operations.source import FactSource, Report
 from node.rpc.access import AccessRefused, Admission, check_host, check_origin, check_token
@@ -71,16 +71,9 @@ def operations_config(rpc: RpcConfig, host: str, port: int) -> RpcConfig:
 
     Raises RefusedConfiguration, as for JSON-RPC.
     """
-    if _is_loopback(host):
+    if is_loopback(host):
         return RpcConfig(host=host, port=port, tokens=rpc.tokens)
     return RpcConfig(host=host, port=port, tokens=rpc.tokens, tls=rpc.tls, allowed_hosts=rpc.allowed_hosts)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class OperationsPort:
@@ -141,7 +134,7 @@ class OperationsPort:
 
     async def _metrics(self, request: Request) -> Response:
         report = await self._source.report()
-        text = render_metrics(report.facts, report.findings, report.age_s, self._timings)
+        text = render_metrics(report, self._timings)
         return Response(text, headers={**_ALWAYS, "content-type": CONTENT_TYPE})
 
     async def _alive(self, request: Request) -> Response:
@@ -164,6 +157,7 @@ def status_document(report: Report) -> dict[str, Any]:
         "ok": all(one.level != FAULT for one in report.findings),
         "ready": report.facts is not None and not_ready(report.findings) is None,
         "age_s": round(report.age_s, 3),
+        "took_s": round(report.took_s, 4),
         "findings": [one.as_dict() for one in report.findings],
         "facts": None if report.facts is None else report.facts.as_dict(),
     }

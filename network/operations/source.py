@@ -29,11 +29,12 @@ OLD_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`facts` None: none were ever gathered. `age_s`: how old they are."""
+    """`facts` None: none were ever gathered. `age_s`: how old they are; `took_s`: how long gathering took."""
 
     facts: NodeFacts | None
     findings: tuple[Finding, ...]
     age_s: float
+    took_s: float = 0.0
 
 
 class FactSource:
@@ -43,9 +44,10 @@ class FactSource:
         self._gather = gather
         self._patience_s = patience_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="operations-facts")
-        self._running: Future[tuple[NodeFacts, float]] | None = None
+        self._running: Future[tuple[NodeFacts, float, float]] | None = None
         self._facts: NodeFacts | None = None
         self._taken_s = self._born_s = time.monotonic()
+        self._took_s = 0.0
         self._why = ""
 
     async def report(self) -> Report:
@@ -56,7 +58,7 @@ class FactSource:
         findings = () if self._facts is None else findings_of(self._facts)
         if self._facts is None or age_s >= OLD_S or self._why:
             findings = by_weight((stale(age_s, self._why), *findings))
-        return Report(self._facts, findings, age_s)
+        return Report(self._facts, findings, age_s, self._took_s)
 
     def close(self) -> None:
         """Returns when the gathering has ended, so the ledger may be closed."""
@@ -68,7 +70,7 @@ class FactSource:
         running = self._running
         try:
             async with asyncio.timeout(self._patience_s):
-                facts, taken_s = await asyncio.shield(asyncio.wrap_future(running))
+                facts, taken_s, took_s = await asyncio.shield(asyncio.wrap_future(running))
         except TimeoutError:
             return
         except (ShelianError, OSError) as error:
@@ -77,13 +79,14 @@ class FactSource:
             # A fault of ours in one figure may not take the whole page away.
             self._fail(type(error).__name__, "operations.failed", error)
         else:
-            self._facts, self._taken_s, self._why = facts, taken_s, ""
+            self._facts, self._taken_s, self._took_s, self._why = facts, taken_s, took_s, ""
         if self._running is running:
             self._running = None
 
-    def _timed(self) -> tuple[NodeFacts, float]:
+    def _timed(self) -> tuple[NodeFacts, float, float]:
         began_s = time.monotonic()
-        return self._gather(), began_s
+        facts = self._gather()
+        return facts, began_s, time.monotonic() - began_s
 
     def _fail(self, why: str, code: str, error: Exception | None = None) -> None:
         if why != self._why:

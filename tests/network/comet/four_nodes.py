@@ -25,6 +25,7 @@ from typing import Any
 import httpx
 
 from cli.demo_consortium import Layout
+from network.operations.card import load_card
 from node.chain.genesis import Genesis, encode_genesis
 from node.chain.transaction import Call, build_imi
 from node.ledger import Ledger
@@ -52,6 +53,14 @@ class Node:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def operations_url(self) -> str:
+        """Of the node that runs, or ran last."""
+        card = load_card(self.layout.node)
+        assert card is not None
+        assert card.operations_url is not None
+        return card.operations_url
+
+    @property
     def log_file(self) -> Path:
         return self.layout.data / "log"
 
@@ -75,6 +84,7 @@ class Node:
         """Returns at once; `wait_up` waits for its answers."""
         assert not self.is_running
         arguments = ("node", "--data", str(self.layout.data), "--port", str(self.port), "--log-json")
+        arguments += ("--operations", "127.0.0.1:0")
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *arguments, *self.options],
@@ -211,12 +221,15 @@ class Network:
             node.close()
 
 
-def make_network(path: Path, validators: int = 4, options: Sequence[str] = (), **settings: object) -> Network:
+def make_network(
+    path: Path, validators: int = 4, options: Sequence[str] = (), *, listed: bool = False, **settings: object
+) -> Network:
     """Directories, keys and genesis of 1 to 7 validators; nothing runs yet.
 
-    `settings`: of CometSettings, for all; `options`: of `shelian node`.
+    `settings`: of CometSettings, for all; `options`: of `shelian node`; `listed`: the contract lists the
+    nodes, as it does after a ceremony.
     """
-    genesis = make_genesis(validators)
+    genesis = make_genesis(validators, listed=listed)
     layouts = [Layout(path / f"node{number}") for number in range(1, validators + 1)]
     for layout in layouts:
         layout.node.mkdir(parents=True)
@@ -236,10 +249,10 @@ def make_network(path: Path, validators: int = 4, options: Sequence[str] = (), *
 
 @contextmanager
 def running_network(
-    path: Path, validators: int = 4, options: Sequence[str] = (), **settings: object
+    path: Path, validators: int = 4, options: Sequence[str] = (), *, listed: bool = False, **settings: object
 ) -> Iterator[Network]:
     """A network whose nodes all answer and have made the first block."""
-    network = make_network(path, validators, options, **settings)
+    network = make_network(path, validators, options, listed=listed, **settings)
     try:
         network.start()
         network.wait_height(1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from contracts.genesis import RegistrarSpec, RelyingPartySpec
+from contracts.genesis import PeerSpec, RegistrarSpec, RelyingPartySpec
 from network.comet.binary import find_binary
 from network.comet.faults import CometFault
 from network.comet.home import CometPlace, CometSettings, make_home, node_id, write_configuration
@@ -59,8 +59,13 @@ def registrar(organisation: int, number: int) -> Person:
     return person(f"registrar {organisation} {number}", ED25519, DOMAIN_STAFF, STAFF)
 
 
-def make_genesis(validators: int, chain_name: str = "shelian-test-network") -> Genesis:
-    """One organisation a validator, with two registrars each; a service origin may call anything."""
+def make_genesis(
+    validators: int, chain_name: str = "shelian-test-network", *, listed: bool = False
+) -> Genesis:
+    """One organisation a validator, with two registrars each; a service origin may call anything.
+
+    `listed`: the contract lists everybody's node.
+    """
     members = range(1, validators + 1)
     plan = Plan(
         chain_name=chain_name,
@@ -81,6 +86,9 @@ def make_genesis(validators: int, chain_name: str = "shelian-test-network") -> G
         origins=(
             Origin("staff", RelyingPartySpec(STAFF, "localhost", 1, DOMAIN_STAFF, any_contract=True)),
             Origin("service", RelyingPartySpec(SERVICE, "localhost", 1, DOMAIN_SERVICE, any_contract=True)),
+        ),
+        peers=tuple(
+            PeerSpec(bytes.fromhex(node_id(public_key(seed(f"node {id}")))), id) for id in members if listed
         ),
     )
     return plan_genesis(plan)
