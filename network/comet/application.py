@@ -38,7 +38,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from network.comet import abci_pb2 as pb
 from network.comet.faults import CometFault
 from network.comet.forwarding import Forwarding
-from network.comet.genesis_check import check_init_chain
+from network.comet.genesis_check import check_imported, check_init_chain
 from network.comet.peers import PeerFilter
 from network.comet.state_sync import StateSync
 from network.intake import Outcome
@@ -56,6 +56,8 @@ CHECK_REFUSED: Final = 1
 CHECK_HELD_BACK: Final = 2
 """Codes of CheckTx: in our pool and ready; not in our pool; in our pool, but a nonce before it is missing."""
 
+_NEVER_HEALED: Final = ("comet.other_genesis", "comet.not_imported")
+"""What a restart of CometBFT only finds again."""
 _SOFTWARE: Final = "shelian"
 _REMEMBERED: Final = 100
 """Pieces of evidence kept for the operator."""
@@ -257,7 +259,7 @@ class Application:
                 self._failure = error
             raise
         except CometFault as error:
-            if error.code == "comet.other_genesis":
+            if error.code in _NEVER_HEALED:
                 self._failure = error
             raise
 
@@ -268,6 +270,7 @@ class Application:
                 "comet.init_chain_late", "this ledger has blocks of the chain already", ledger.tip.height, 0
             )
         check_init_chain(request, ledger.genesis)
+        check_imported(ledger)
         return pb.ResponseInitChain(app_hash=ledger.tip.app_hash)
 
     def _prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:

@@ -1,8 +1,11 @@
-"""That CometBFT starts from the genesis the ledger was made of.
+"""That CometBFT starts from the genesis the ledger was made of, and from the state that the genesis means.
 
 CometBFT keeps the genesis of its first start and sends it with InitChain. Every field that a header or a
 validator set depends on is compared, so that a node with another file stops at its first start, and says
 which field, instead of disagreeing later.
+
+A genesis that goes on with another chain's ledger means the state which the handover certificate names. The
+certificate lies in the ledger; it is verified again here, where the first block is about to be made of it.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from network.comet import abci_pb2 as pb
 from network.comet.faults import CometFault
 from node.chain.encoding import decode_strict_json
-from node.chain.errors import DecodeError
+from node.chain.errors import DecodeError, ShelianError
 from node.chain.genesis import Genesis
+from node.chain.header import header_hash
+from node.ledger import Ledger
+from node.ledger.continuation import load_continuation, prove_handover
 
 _MAX_STATE_BYTES: Final = 1 << 16
 
@@ -32,6 +38,46 @@ def check_init_chain(request: pb.RequestInitChain, genesis: Genesis) -> None:
                 got,
                 expected,
             )
+
+
+def check_imported(ledger: Ledger) -> None:
+    """Of a genesis that goes on: the ledger is the old chain's, as it ended, and the certificate holds.
+
+    Raises CometFault `comet.not_imported`, LedgerError state.*.
+    """
+    genesis, tip = ledger.genesis, ledger.tip
+    if not genesis.goes_on:
+        return
+    with ledger.snapshot() as snapshot:
+        try:
+            joint = load_continuation(snapshot.reads)
+            if joint is None:
+                raise _not_imported(
+                    "this ledger does not hold the state that this genesis goes on with", None
+                )
+            prove_handover(snapshot.reads, joint.old_genesis, genesis, joint.certificate)
+        except CometFault:
+            raise
+        except ShelianError as error:
+            if error.code.startswith("state."):
+                raise
+            raise _not_imported(f"the handover does not hold: {error}", error.got) from error
+    statement = joint.certificate.statement
+    for name, got, expected in (
+        ("height", tip.height, genesis.initial_height - 1),
+        ("block", tip.block_hash, header_hash(statement.block.header)),
+        ("state root", tip.app_hash, statement.state_root),
+    ):
+        if got != expected:
+            raise _not_imported(
+                f"the ledger is not the one of the certificate: {name} differs", got, expected
+            )
+
+
+def _not_imported(
+    message: str, got: object, expected: object = "shelian consortium graduate init"
+) -> CometFault:
+    return CometFault("comet.not_imported", message, got, expected)
 
 
 def _fields(request: pb.RequestInitChain, genesis: Genesis) -> Iterator[tuple[str, object, object]]:

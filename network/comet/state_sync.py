@@ -53,7 +53,8 @@ class StateSync:
         self._thread.shutdown(wait=True)
 
     async def list(self) -> pb.ResponseListSnapshots:
-        listed = await self._read(lambda: list_snapshots(self._shelf, self._headers.next_height - 1))
+        newest, first = self._headers.next_height - 1, self._ledger.genesis.initial_height
+        listed = await self._read(lambda: list_snapshots(self._shelf, newest, first))
         return pb.ResponseListSnapshots(
             snapshots=[
                 pb.Snapshot(
@@ -76,7 +77,7 @@ class StateSync:
     def offer(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
         """A ledger that has blocks takes none. Raises LedgerError state.*."""
         answer = pb.ResponseOfferSnapshot
-        if self._ledger.tip.height >= self._ledger.genesis.initial_height:
+        if self._ledger.tip.height:
             return answer(result=answer.ABORT)
         one = request.snapshot
         offered = self._receiving.offer(

@@ -5,6 +5,11 @@ key `evm_chain_id`; the EVM chain id derives from that hash, so no two chains sh
 stand in the file and is then checked. Every value is checked for kind and range, and no unknown key is
 accepted.
 
+A genesis whose `initial_height` is above 1 *goes on* with the ledger of another chain, joined to it by a
+handover certificate (`node.chain.handover`). Its state is the one that the other chain ended with: `alloc` is
+empty, `calls` run at the start of its first block, `rules` are those in force there, and `registrars` and
+`relying_parties` need not name who stands in that state already.
+
 Raises GenesisError: genesis.malformed (not JSON), genesis.missing, genesis.unknown_key, genesis.bad_value,
 genesis.chain_id.
 """
@@ -138,6 +143,11 @@ class Genesis:
     def is_demo(self) -> bool:
         return self.purpose == "demo"
 
+    @property
+    def goes_on(self) -> bool:
+        """With the ledger of a chain before it."""
+        return self.initial_height > 1
+
 
 def genesis_hash(canonical: bytes) -> bytes:
     """sha256 of the canonical bytes without `evm_chain_id`."""
@@ -170,19 +180,23 @@ def build_genesis(document: object) -> Genesis:
         _refuse("chain_name", "1 to 50 lower-case letters, digits and hyphens", chain_name)
     purpose = top.take("purpose", _one_of(PURPOSES))
     genesis_time_ns = top.take("genesis_time_ns", _integer(0, 1 << 63))
-    initial_height = top.take("initial_height", _integer(1, 2))
+    initial_height = top.take("initial_height", _integer(1, 1 << 62))
     systems = top.take("systems", _list(_one_of(SYSTEMS)))
     _require_unique("systems", systems)
     organisations = top.take("organisations", _list(_organisation))
     validators = top.take("validators", _list(_validator))
     registrars = top.take("registrars", _list(_registrar))
     relying_parties = top.take("relying_parties", _list(_relying_party))
-    rules = top.take("rules", _rules)
+    rules = top.take("rules", _rules(initial_height))
     consensus_params = top.take("consensus_params", _consensus_params)
     alloc = top.take("alloc", _list(_account))
     calls = top.take("calls", _list(_call))
     top.finish()
-    _check_references(purpose, systems, organisations, validators, registrars, relying_parties)
+    _check_references(
+        purpose, initial_height, systems, organisations, validators, registrars, relying_parties
+    )
+    if initial_height > 1 and alloc:
+        _refuse("alloc", "a chain that goes on has its accounts already", len(alloc), 0)
     _require_unique("alloc", tuple(account.address for account in alloc))
     canonical = encode_canonical_json(
         {key: value for key, value in top.items.items() if key != "evm_chain_id"}
@@ -222,6 +236,7 @@ def encode_genesis(genesis: Genesis) -> bytes:
 
 def _check_references(
     purpose: str,
+    initial_height: int,
     systems: tuple[str, ...],
     organisations: tuple[Organisation, ...],
     validators: tuple[GenesisValidator, ...],
@@ -256,7 +271,7 @@ def _check_references(
     registrars_of = Counter(registrar.organisation for registrar in registrars)
     for organisation in organisations:
         count = registrars_of[organisation.id]
-        if count < MIN_REGISTRARS:
+        if count < MIN_REGISTRARS and (count or initial_height == 1):
             _refuse(
                 f"registrars of organisation {organisation.id}", "too few registrars", count, MIN_REGISTRARS
             )
@@ -323,12 +338,20 @@ def _relying_party(value: object, path: str) -> GenesisRelyingParty:
     )
 
 
-def _rules(value: object, path: str) -> Rules:
+def _rules(initial_height: int) -> Callable[[object, str], Rules]:
+    """The first row of the table; of a chain that goes on, the one in force at its first height."""
+    versions = 2 if initial_height == 1 else 1 << 64
+    return lambda value, path: _rules_row(value, path, versions, initial_height)
+
+
+def _rules_row(value: object, path: str, versions: int, initial_height: int) -> Rules:
     entry = _Object(value, path)
     word = _integer(0, 1 << 64)
     rules = Rules(
-        version=entry.take("version", _integer(1, 2)),
-        activation_height=entry.take("activation_height", _integer(0, 1)),
+        version=entry.take("version", _integer(1, versions)),
+        activation_height=entry.take(
+            "activation_height", _integer(0, 1 if initial_height == 1 else initial_height + 1)
+        ),
         block_gas=entry.take("block_gas", word),
         transaction_gas=entry.take("transaction_gas", word),
         correction_gas=entry.take("correction_gas", word),

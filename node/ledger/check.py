@@ -15,6 +15,8 @@
    block's, its hashes are those of the block's content and of the block before, each commit is signed by
    more than two thirds of the validators of its height. A tail without headers is counted, and accepted
    where the engine delivers them later than the blocks; a hole is not.
+6. Of a ledger that went on under a new genesis (`node.ledger.continuation`), both segments: each by its own
+   genesis, and the certificate that joins them.
 
 What is found is reported, not raised; LedgerError is raised only when the directory cannot be opened or read
 at all.
@@ -30,20 +32,43 @@ from pathlib import Path
 from typing import Final
 
 from node.chain.block import Block, block_id_of, data_hash, evidence_hash
-from node.chain.commit import EMPTY_COMMIT, Commit, commit_hash, decode_commit, verify_commit
+from node.chain.commit import (
+    EMPTY_COMMIT,
+    Commit,
+    commit_hash,
+    decode_commit,
+    encode_commit,
+    verify_commit,
+)
 from node.chain.encoding import keccak256
 from node.chain.errors import DecodeError, GenesisError, LedgerError, ProofError
 from node.chain.genesis import Genesis, decode_genesis
-from node.chain.header import NIL_BLOCK_ID, BlockId, Header, consensus_hash, decode_header, header_hash
+from node.chain.header import (
+    NIL_BLOCK_ID,
+    BlockId,
+    Header,
+    consensus_hash,
+    decode_header,
+    encode_header,
+    header_hash,
+)
 from node.chain.validators import Validator, validators_hash
 from node.ledger.blocks import DecidedBlock
-from node.ledger.check_base import begin_replay, check_contents
+from node.ledger.check_base import begin_replay, check_contents, fill_in_again, make_again
 from node.ledger.comparison import compare_rows
+from node.ledger.continuation import (
+    Continuation,
+    load_continuation,
+    prove_handover,
+    require_end,
+    try_opening,
+    write_continuation,
+)
 from node.ledger.ledger import Ledger
 from node.state import blocks as stored
 from node.state import trie
 from node.state.account import encode_account, encode_storage
-from node.state.base import load_base
+from node.state.base import Base, load_base
 from node.state.database import Database
 from node.state.history import load_history
 from node.state.pruning import Recorded
@@ -69,6 +94,28 @@ class Finding:
     height: int | None = None
     got: object = None
     expected: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The one or two chains that a ledger is of; `genesis` is that of the newest blocks."""
+
+    genesis: Genesis
+    continuation: Continuation | None
+
+    @property
+    def seam(self) -> int | None:
+        """The first one's last height, where there are two."""
+        return None if self.continuation is None else self.continuation.height
+
+    def of(self, height: int) -> Genesis:
+        """The genesis of the chain that a block is of."""
+        joint = self.continuation
+        return self.genesis if joint is None or height > joint.height else joint.old_genesis
+
+    def is_first(self, height: int) -> bool:
+        """Whether a chain begins with this block."""
+        return height == self.of(height).initial_height
 
 
 @dataclass(slots=True)
@@ -135,50 +182,109 @@ def check_ledger(
         if genesis is not None and genesis.hash != own.hash:
             report.add("check.genesis", "the genesis is another one", None, own.hash, genesis.hash)
             return report
+        try:
+            chains = Chains(own, load_continuation(reads))
+        except (DecodeError, GenesisError) as error:
+            report.add("check.handover", error.message, None, error.got, error.expected)
+            return report
         with tempfile.TemporaryDirectory(prefix="shelian-check-") as scratch:
             replayed = Path(scratch) / "replay"
             base = load_base(reads)
             report.base = base.height
             shelf = Path(path).parent / "snapshots" if snapshots is None else snapshots
-            reason = begin_replay(replayed, own, base, shelf)
+            if base.height and base.first == 0:  # with all blocks there, that snapshot can be made again
+                origin = Path(scratch) / "origin"
+                Ledger.create(origin, own).close()
+                _replay(reads, 0, base.height, origin, chains, report, progress)
+                shelf = make_again(origin, Path(scratch) / "snapshots", reads, base.height, report.add)
+            reason = begin_replay(replayed, chains.of(base.height), base, shelf)
             if reason is None:
-                _replay(reads, base.height, tip.height, replayed, report, progress)
+                fill_in_again(reads, replayed, own, report.add)
+                _replay(reads, base.height, tip.height, replayed, chains, report, progress)
                 with Database.open(replayed) as replay, replay.snapshot() as expected:
                     _compare_rows(reads, expected, report)
-                    _check_headers(reads, expected, tip, own, report)
+                    _check_headers(reads, expected, tip, chains, report)
             else:
-                for said in check_contents(reads, base.height + 1, tip.height):
+                for said in check_contents(reads, max(1, base.first), tip.height):
                     report.add(*said)
-                _check_headers(reads, reads, tip, own, report)
-            report.unverified += _unverified(reads, base.height, tip.height, reason)
+                _check_headers(reads, reads, tip, chains, report)
+            report.unverified += _unverified(reads, base, tip.height, reason)
             if report.headers_to_come and not headers_come_later:
                 report.add("check.header_missing", "the newest headers are missing", tip.height)
         _compare_state(reads, tip.app_hash, report)
     return report
 
 
-def _unverified(reads: DatabaseSnapshot, base: int, tip: int, reason: str | None) -> list[str]:
+def _unverified(reads: DatabaseSnapshot, base: Base, tip: int, reason: str | None) -> list[str]:
     """What cannot be checked in a ledger that began at a snapshot."""
-    if base == 0:
+    height, said = base.height, list[str]()
+    if height == 0:
         return []
-    said = [f"blocks 1 to {base} are not here; the state after them was taken over from a snapshot"]
-    if stored.load_header(reads, base + 1) is None:
-        said.append(f"the state at height {base}: no header here states it yet")
+    if base.first > 0:
+        after = "them" if base.first > height else f"block {height}"
+        taken = f"the state after {after} was taken over from a snapshot"
+        said.append(f"blocks 1 to {base.first - 1} are not here; {taken}")
+    if 0 < base.first <= height:
+        said.append(f"blocks {base.first} to {height} were not executed, but verified by the chain of hashes")
+    if stored.load_header(reads, height + 1) is None:
+        said.append(f"the state at height {height}: no header here states it yet")
     if reason is not None:
-        said.append(f"blocks {base + 1} to {tip} were not executed again, rows not compared: {reason}")
+        said.append(f"blocks {height + 1} to {tip} were not executed again, rows not compared: {reason}")
     return said
 
 
 def _replay(
-    reads: DatabaseSnapshot, base: int, height: int, path: Path, report: Report, progress: Progress | None
+    reads: DatabaseSnapshot,
+    base: int,
+    height: int,
+    path: Path,
+    chains: Chains,
+    report: Report,
+    progress: Progress | None,
 ) -> None:
     """Step 2, in the ledger at `path`, which holds the state at `base`."""
+    done = base
+    seam = chains.seam
+    if seam is not None and base <= seam:
+        if not _replay_blocks(reads, (base, seam), base, height, path, report, progress):
+            return
+        _go_on(path, chains, report)
+        done = seam
+    _replay_blocks(reads, (done, height), base, height, path, report, progress)
+
+
+def _go_on(path: Path, chains: Chains, report: Report) -> None:
+    """The re-executed ledger goes on as this one did. Who signed that is looked at with the headers."""
+    joint = chains.continuation
+    if joint is None:
+        return
+    with Ledger.open(path) as ledger, ledger.snapshot() as snapshot:
+        try:
+            require_end(snapshot, joint.old_genesis, joint.certificate)
+            try_opening(snapshot, chains.genesis, ledger.executor)
+        except (LedgerError, GenesisError) as error:
+            report.add(
+                "check.handover", f"{error.code}: {error.message}", joint.height, error.got, error.expected
+            )
+    write_continuation(path, chains.genesis, joint.certificate)
+
+
+def _replay_blocks(
+    reads: DatabaseSnapshot,
+    heights: tuple[int, int],
+    base: int,
+    height: int,
+    path: Path,
+    report: Report,
+    progress: Progress | None,
+) -> bool:
+    """The blocks above the first of `heights` up to the second; False where one is missing."""
     with Ledger.open(path, retention=Recorded(load_history(reads))) as ledger:
-        for number in range(base + 1, height + 1):
+        for number in range(heights[0] + 1, heights[1] + 1):
             record = stored.load_block(reads, number)
             if record is None:
                 report.add("check.block_missing", "a block is missing", number)
-                return
+                return False
             transactions = stored.load_transactions(reads, number)
             report.transactions += len(transactions)
             block = DecidedBlock(number, record.time_ns, record.hash, record.proposer_address, transactions)
@@ -200,6 +306,7 @@ def _replay(
                 pass
             if progress is not None:
                 progress(number - base, height - base)
+    return True
 
 
 def _compare_rows(reads: DatabaseSnapshot, expected: DatabaseSnapshot, report: Report) -> None:
@@ -250,19 +357,20 @@ def _compare_state(reads: DatabaseSnapshot, state_root: bytes, report: Report) -
 
 
 def _check_headers(
-    reads: DatabaseSnapshot, expected: DatabaseSnapshot, tip: stored.Tip, genesis: Genesis, report: Report
+    reads: DatabaseSnapshot, expected: DatabaseSnapshot, tip: stored.Tip, chains: Chains, report: Report
 ) -> None:
-    """Step 5. Validators and records are taken from the re-execution."""
+    """Steps 5 and 6. Validators and records are taken from the re-execution."""
     last = max((height for height, _ in reads.scan(HEADERS)), default=0)
     if last > tip.height:
         report.add("check.stray_row", "a header above the tip", last, last, tip.height)
-    base = load_base(reads).height
-    report.headers_to_come = max(0, tip.height - max(last, base))
-    first = stored.load_header(reads, base) if base else None
+    base = load_base(reads)
+    report.headers_to_come = max(0, tip.height - max(last, base.height))
+    first = stored.load_header(reads, base.height) if base.height else None
     if first is not None:
-        _check_base_header(reads, first, base, report)
+        _check_base_header(reads, first, base.height, report)
     parent: Header | None = None
-    for height in range(base + 1, min(last, tip.height) + 1):
+    lowest = max(1, base.first)
+    for height in range(lowest, min(last, tip.height) + 1):
         raw = stored.load_header(reads, height)
         if raw is None:
             report.add("check.header_missing", "a header is missing below others", height)
@@ -275,13 +383,19 @@ def _check_headers(
             parent = None
             continue
         report.headers += 1
-        _check_header(reads, expected, header, height, genesis, report)
-        _check_last_commit(reads, expected, header, parent, genesis, report)
+        _check_header(reads, expected, header, height, chains, report)
+        if chains.is_first(height):
+            _check_first(header, report)
+        elif not lowest == height <= base.height:  # the block before may not be filled in yet
+            _check_last_commit(reads, expected, header, parent, chains.of(height), report)
         parent = header
-    _check_seen_commit(reads, expected, min(last, tip.height), genesis, report)
-    end = max(last, base + 1 if base else 1)  # the commit of the base may come before the next header
+    _check_seen_commit(reads, expected, min(last, tip.height), chains, report)
+    if chains.continuation is not None:
+        _check_joint(reads, chains, chains.continuation, report)
+    # The commit of the base may come before the next header, and that of the seam stands without one.
+    end = max(last, base.height + 1 if base.height else 1, 1 + (chains.seam or 0))
     for height, _ in reads.scan(COMMITS):
-        if not max(base, 1) <= height < end:
+        if not max(base.first_record, 1) <= height < end:
             report.add("check.stray_row", "a commit of no block below the newest header", height)
 
 
@@ -302,23 +416,25 @@ def _check_header(
     expected: DatabaseSnapshot,
     header: Header,
     height: int,
-    genesis: Genesis,
+    chains: Chains,
     report: Report,
 ) -> None:
     record, before = stored.load_block(expected, height), stored.load_block(expected, height - 1)
     if record is None or before is None:
         return  # reported by the replay
+    genesis = chains.of(height)
     params = genesis.consensus_params
+    following = height if height == chains.seam else height + 1
     for name, got, wanted in (
         ("hash", header_hash(header), record.hash),
         ("chain_name", header.chain_name, genesis.chain_name),
         ("height", header.height, height),
         ("time", header.time_ns, record.time_ns),
         ("proposer_address", header.proposer_address, record.proposer_address),
-        ("last_block_id", header.last_block_id.hash, b"" if height == 1 else before.hash),
+        ("last_block_id", header.last_block_id.hash, b"" if chains.is_first(height) else before.hash),
         ("data_hash", header.data_hash, data_hash(stored.load_transactions(reads, height))),
         ("validators_hash", header.validators_hash, _validators_hash(expected, height)),
-        ("next_validators_hash", header.next_validators_hash, _validators_hash(expected, height + 1)),
+        ("next_validators_hash", header.next_validators_hash, _validators_hash(expected, following)),
         (
             "consensus_hash",
             header.consensus_hash,
@@ -340,12 +456,8 @@ def _check_last_commit(
     genesis: Genesis,
     report: Report,
 ) -> None:
-    """The commit that this block carries for the one before."""
+    """The commit that this block, which is not the first of its chain, carries for the one before."""
     height = header.height - 1
-    if height == 0:
-        if header.last_block_id != NIL_BLOCK_ID:
-            report.add("check.header.last_block_id", "the first block has no block before it", 1)
-        return
     commit = _load_commit(reads, height, report)
     if commit is None:
         report.add("check.commit_missing", "a commit is missing below headers", height)
@@ -359,8 +471,9 @@ def _check_last_commit(
             commit_hash(commit),
         )
     _verify_commit(expected, header.last_block_id, commit, height, genesis, report)
-    before = _load_commit(reads, height - 1, report) if height > 1 else None
-    if parent is None or (height > 1 and before is None):
+    parent_is_first = parent is not None and parent.last_block_id == NIL_BLOCK_ID
+    before = None if parent_is_first else _load_commit(reads, height - 1, report)
+    if parent is None or (before is None and not parent_is_first):
         return
     if parent.evidence_hash == evidence_hash(()):
         block = Block(parent, stored.load_transactions(reads, height), before or EMPTY_COMMIT)
@@ -368,8 +481,32 @@ def _check_last_commit(
             report.add("check.block_id", "the block's parts are not those that were signed", height)
 
 
+def _check_first(header: Header, report: Report) -> None:
+    """The first block of a chain: there is none before it, and so no commit."""
+    if header.last_block_id != NIL_BLOCK_ID:
+        report.add("check.header.last_block_id", "the first block has no block before it", header.height)
+    if header.last_commit_hash != commit_hash(EMPTY_COMMIT):
+        report.add("check.header.last_commit_hash", "the first block carries no commit", header.height)
+
+
+def _check_joint(reads: DatabaseSnapshot, chains: Chains, joint: Continuation, report: Report) -> None:
+    """Step 6: the certificate, from the old genesis on, and header and commit of its block as they lie here."""
+    try:
+        prove_handover(reads, joint.old_genesis, chains.genesis, joint.certificate)
+    except (LedgerError, ProofError, DecodeError) as error:
+        report.add(
+            "check.handover", f"{error.code}: {error.message}", joint.height, error.got, error.expected
+        )
+        return
+    report.commits += 1
+    block = joint.certificate.statement.block
+    kept = (stored.load_header(reads, joint.height), stored.load_commit(reads, joint.height))
+    if kept != (encode_header(block.header), encode_commit(block.commit)):
+        report.add("check.handover", "header or commit of its block is another one", joint.height)
+
+
 def _check_seen_commit(
-    reads: DatabaseSnapshot, expected: DatabaseSnapshot, height: int, genesis: Genesis, report: Report
+    reads: DatabaseSnapshot, expected: DatabaseSnapshot, height: int, chains: Chains, report: Report
 ) -> None:
     """The commit seen for the newest block with a header, if it is there."""
     record = stored.load_block(expected, height)
@@ -382,7 +519,7 @@ def _check_seen_commit(
         report.add(
             "check.commit", "the commit is of another block", height, commit.block_id.hash, record.hash
         )
-    _verify_commit(expected, commit.block_id, commit, height, genesis, report)
+    _verify_commit(expected, commit.block_id, commit, height, chains.of(height), report)
 
 
 def _load_commit(reads: DatabaseSnapshot, height: int, report: Report) -> Commit | None:

@@ -51,7 +51,7 @@ def export_state(snapshot: LedgerSnapshot, genesis: Genesis, add_chunk: AddChunk
     """
     tip = snapshot.tip
     block = snapshot.block(tip.height)
-    if tip.height == 0 or block is None:
+    if tip.height < genesis.initial_height or block is None:
         raise LedgerError("snapshot.no_block", "there is no block yet; a new node begins at the genesis")
     counts = _Counts()
     hashes: list[bytes] = []

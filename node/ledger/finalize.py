@@ -10,6 +10,9 @@ Nothing a transaction holds or does makes it raise. Each transaction ends in one
 - it runs and succeeds.
 
 What does raise is the machine below: LedgerError when the database cannot be read.
+
+The first block of a chain that goes on with another one's ledger begins with the calls of its genesis
+(`node.ledger.genesis_state`). They leave no receipts.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from node.chain.errors import DecodeError, Refusal, SignatureRefused
+from node.chain.genesis import Genesis
 from node.chain.receipt import (
     UNDECODABLE_RESULT,
     Log,
@@ -33,6 +37,7 @@ from node.execution import BlockContext, Execution, Executor
 from node.execution.gas import intrinsic_gas
 from node.ledger.admission import Admission, Known, Surroundings
 from node.ledger.blocks import DecidedBlock, FinalizedBlock
+from node.ledger.genesis_state import run_opening
 from node.ledger.membership import load_validator_updates
 from node.state.account import EMPTY_ACCOUNT
 from node.state.blocks import OUTPUT_LIMIT, StoredReceipt
@@ -66,13 +71,14 @@ def finalize_block(
     block: DecidedBlock,
     admission: Admission,
     executor: Executor,
-    chain_id: int,
-    first_rules: Rules,
+    genesis: Genesis,
 ) -> FinalizedBlock:
-    """Execute `block` on `parent` in an overlay. `first_rules` are those of the genesis."""
+    """Execute `block` on `parent` in an overlay."""
     overlay = Overlay(parent.view)
     around = Surroundings(overlay, parent.rules, block.height, block.timestamp)
-    context = BlockContext(block.height, block.timestamp, parent.rules.block_gas, chain_id)
+    context = BlockContext(block.height, block.timestamp, parent.rules.block_gas, genesis.evm_chain_id)
+    if genesis.goes_on and block.height == genesis.initial_height:
+        run_opening(genesis, overlay, executor)
     outcome = _Outcome()
     for raw in block.transactions:
         try:
@@ -98,7 +104,7 @@ def finalize_block(
         change=change,
         validator_updates=load_validator_updates(parent.view, overlay, parent.next_validators),
         block_rules=parent.rules,
-        rules=rules_at(block.height + 1, first_rules, lambda slot: overlay.storage(CONSORTIUM, slot)),
+        rules=rules_at(block.height + 1, genesis.rules, lambda slot: overlay.storage(CONSORTIUM, slot)),
     )
 
 

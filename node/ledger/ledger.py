@@ -15,8 +15,10 @@ from node.chain.header import Header, encode_header
 from node.chain.rules import Rules
 from node.execution import Executor, PyEvmExecutor
 from node.ledger.admission import Admission, Admitted, Known, Surroundings
+from node.ledger.backfill import Frontier, add_past, filling_of, later_places, load_frontier
 from node.ledger.blocks import DecidedBlock, DeliveredHeader, FinalizedBlock, Tip
 from node.ledger.finalize import Parent, finalize_block
+from node.ledger.past import PastBlock
 from node.ledger.proposal import check_transactions, choose_transactions
 from node.ledger.records import (
     add_delivered,
@@ -28,6 +30,7 @@ from node.ledger.records import (
     validators_of,
     write_genesis,
 )
+from node.ledger.restore import require_first_header
 from node.ledger.retention import ARCHIVE
 from node.ledger.snapshot import LedgerSnapshot, Pinned
 from node.ledger.verification import Verification
@@ -36,6 +39,7 @@ from node.state.database import Batch, Database
 from node.state.history import History, load_history
 from node.state.overlay import add_state_change
 from node.state.pruning import Cursor, Keeping, plan_step
+from node.state.seam import Seam
 
 STEPS: Final = ("commit.begin", "write.begin", "write.done", "commit.published")
 """Names given to `on_step` by a commit, in order. The two in the middle are the database's own."""
@@ -84,7 +88,8 @@ class Ledger:
         on_step: OnStep | None = None,
         retention: Keeping = ARCHIVE,
     ) -> Self:
-        """Make a data directory that holds the genesis state.
+        """Make a data directory that holds the genesis state; for a genesis that goes on with another chain's
+        ledger, one that is empty and waits for a snapshot (`replace`, `node.ledger.restore`).
 
         Raises GenesisError genesis.call_failed, genesis.rules_differ, genesis.validators_differ; LedgerError
         state.*.
@@ -176,6 +181,11 @@ class Ledger:
         return self._pinned.tip
 
     @property
+    def seam(self) -> Seam | None:
+        """Where the chain before this one's genesis ended, if this ledger went on from it."""
+        return self._pinned.seam
+
+    @property
     def rules(self) -> Rules:
         """In force for the block after the tip."""
         return self._pinned.tip.rules
@@ -259,9 +269,7 @@ class Ledger:
             parent = Parent(snapshot.tip_view, tip.rules, validators_of(tip.next_validators))
             # Held while the block is gone through: what was found would be forgotten otherwise.
             _found = self._verification.verify_all(block.transactions, snapshot.tip_view)
-            return finalize_block(
-                parent, block, self._admission, self.executor, self.genesis.evm_chain_id, self.genesis.rules
-            )
+            return finalize_block(parent, block, self._admission, self.executor, self.genesis)
 
     def commit(
         self,
@@ -344,6 +352,40 @@ class Ledger:
         """
         with self._database.snapshot() as reads:
             return stored.load_headers_end(reads, HEADERS_AT_RISK)
+
+    # Blocks below a snapshot
+
+    def fill_in(self, blocks: Sequence[PastBlock]) -> None:
+        """Verify the blocks that follow downwards below the lowest one held (`LedgerSnapshot.first_block`),
+        and write them in one synced batch. Not executed; see `node.ledger.backfill`.
+
+        For one thread, beside the one that commits, which waits at most for the write. Raises HistoryRefused
+        history.* (nothing is written); LedgerError ledger.header_missing (the first header has not come
+        yet), ledger.base_differs, ledger.nothing_missing, state.*.
+        """
+        if not blocks:
+            return
+        batch = Batch()
+        with self.snapshot() as snapshot:
+            seen = snapshot.tip.height
+            frontier = self._frontier(snapshot)
+            add_past(batch, snapshot.reads, filling_of(self.genesis, snapshot.tip_view), frontier, blocks)
+        with self._writing:
+            with self._database.snapshot() as reads:
+                for key in later_places(reads, seen + 1, self.tip.height):
+                    batch.rows.pop(key, None)
+            self._write(batch, self.tip)
+
+    def _frontier(self, snapshot: LedgerSnapshot) -> Frontier:
+        first = snapshot.first_block
+        if first <= self.genesis.initial_height:
+            raise LedgerError("ledger.nothing_missing", "all blocks are here", first)
+        frontier = load_frontier(snapshot.reads, first)
+        if frontier is None:
+            raise LedgerError("ledger.header_missing", "the first header has not come yet", first)
+        if first == snapshot.base + 1:
+            require_first_header(snapshot, frontier.header)
+        return frontier
 
     # Giving up old states
 

@@ -19,7 +19,7 @@ from node.state import blocks as stored
 from node.state.blocks import BlockRecord, StoredValidator
 from node.state.database import Batch, Database
 from node.state.nodes import EMPTY_ROOT
-from node.state.overlay import add_state_change
+from node.state.overlay import Overlay, add_state_change
 from node.state.views import FlatView
 
 
@@ -58,7 +58,7 @@ def next_tip_of(tip: Tip, finalized: FinalizedBlock) -> Tip:
     next_validators = tip.next_validators
     if finalized.validator_updates:
         updated = apply_updates(validators_of(tip.next_validators), finalized.validator_updates)
-        next_validators = _stored(updated)
+        next_validators = stored_of(updated)
     return Tip(
         height=block.height,
         block_hash=block.hash,
@@ -91,24 +91,15 @@ def record_of(finalized: FinalizedBlock) -> BlockRecord:
     )
 
 
-def write_genesis(database: Database, genesis: Genesis, executor: Executor) -> None:
-    """The state of height 0, its record (whose hash is the genesis hash), the validators of height 1, the
-    tip.
-    """
-    with database.snapshot() as reads:
-        change = build_genesis_state(genesis, FlatView(reads, EMPTY_ROOT), executor)
-    no_results = results_hash(())
-    validators = _stored(genesis_validators(genesis))
-    batch = Batch()
-    stored.add_genesis(batch, encode_genesis(genesis))
-    add_state_change(batch, 0, change)
-    record = BlockRecord(
+def genesis_record(genesis: Genesis, state_root: bytes) -> BlockRecord:
+    """The row of height 0, whose block there never was; `state_root` is that of the genesis state."""
+    return BlockRecord(
         height=0,
         hash=genesis.hash,
         time_ns=genesis.genesis_time_ns,
         proposer_address=bytes(20),
-        state_root=change.state_root,
-        results_hash=no_results,
+        state_root=state_root,
+        results_hash=results_hash(()),
         rules_version=genesis.rules.version,
         gas_limit=genesis.rules.block_gas,
         gas_used=0,
@@ -116,8 +107,24 @@ def write_genesis(database: Database, genesis: Genesis, executor: Executor) -> N
         transaction_count=0,
         size=0,
     )
-    stored.add_block(batch, record, (), (), ())
-    stored.add_validators(batch, 1, validators)
+
+
+def write_genesis(database: Database, genesis: Genesis, executor: Executor) -> None:
+    """The state of height 0, its record (whose hash is the genesis hash), the validators of the first height,
+    the tip.
+
+    The state of a genesis that goes on is another chain's; nothing stands in its place until it is there.
+    """
+    with database.snapshot() as reads:
+        view = FlatView(reads, EMPTY_ROOT)
+        change = Overlay(view).seal() if genesis.goes_on else build_genesis_state(genesis, view, executor)
+    no_results = results_hash(())
+    validators = stored_of(genesis_validators(genesis))
+    batch = Batch()
+    stored.add_genesis(batch, encode_genesis(genesis))
+    add_state_change(batch, 0, change)
+    stored.add_block(batch, genesis_record(genesis, change.state_root), (), (), ())
+    stored.add_validators(batch, genesis.initial_height, validators)
     stored.add_tip(
         batch,
         stored.Tip(
@@ -174,5 +181,6 @@ def validators_of(validators: Iterable[StoredValidator]) -> tuple[Validator, ...
     return tuple(Validator(validator.public_key, validator.power) for validator in validators)
 
 
-def _stored(validators: Iterable[Validator]) -> tuple[StoredValidator, ...]:
+def stored_of(validators: Iterable[Validator]) -> tuple[StoredValidator, ...]:
+    """As rows hold them."""
     return tuple(StoredValidator(validator.public_key, validator.power) for validator in validators)

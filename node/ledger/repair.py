@@ -211,7 +211,14 @@ def _recorded_height(source: Salvage) -> int | None:
 
 
 def _require_from_genesis(source: Salvage) -> None:
-    """Raises LedgerError repair.begins_at_snapshot."""
+    """Raises LedgerError repair.begins_at_snapshot, repair.went_on."""
+    if source.get(META, b"seam") is not None:
+        raise LedgerError(
+            "repair.went_on",
+            "this ledger went on under a new genesis; move it away and make it again",
+            None,
+            "a ledger of one chain",
+        )
     if source.get(META, b"base") is not None:
         raise LedgerError(
             "repair.begins_at_snapshot",

@@ -165,13 +165,15 @@ def require_first_header(snapshot: LedgerSnapshot, header: Header) -> None:
     Raises LedgerError ledger.base_differs (got and expected: name and value): the snapshot's maker lied where
     the state cannot tell. Such a ledger is restored anew from another snapshot.
     """
-    record = snapshot.block(snapshot.base)
+    record, seam = snapshot.block(snapshot.base), snapshot.seam
     if header.height != snapshot.base + 1 or record is None:
         raise LedgerError(
             "ledger.base_differs", "not the first header", ["height", header.height], snapshot.base + 1
         )
+    last_hash = header.last_block_id.hash
     for name, got, expected in (
-        ("block hash", record.hash, header.last_block_id.hash),
+        # The first block of a chain that goes on names none before it.
+        ("block hash", b"" if seam and seam.height == record.height else record.hash, last_hash),
         ("app hash", record.state_root, header.app_hash),
         ("last results hash", record.results_hash, header.last_results_hash),
         ("validators", hash_of(snapshot.validators(header.height)), header.validators_hash),

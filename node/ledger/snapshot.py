@@ -18,6 +18,7 @@ from node.state.blocks import BlockRecord, StoredReceipt, StoredValidator
 from node.state.database import Database
 from node.state.history import History, load_history
 from node.state.logs import LogPage, LogQuery, StoredLog
+from node.state.seam import Seam, load_seam
 from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import Position
 from node.state.views import FlatView, StateView, TrieView, prove_account
@@ -39,6 +40,7 @@ class Pinned:
         self.flat: FlatView = FlatView(self.reads, tip.app_hash, same_state)
         self.history = load_history(self.reads)
         self.base = load_base(self.reads)
+        self.seam = load_seam(self.reads)
         self._users = 1
         self._lock = threading.Lock()
 
@@ -62,9 +64,10 @@ class LedgerSnapshot:
     """The ledger at the height of `tip`. A context manager; close it, or LevelDB keeps old rows for it.
 
     Heights run from 0, the genesis state, to the tip's; in a ledger that began at a snapshot, from the one
-    after its `base`. What is asked for of an older block raises LedgerError `ledger.history_unavailable`
-    (expected: the first block held); of the block at `base` only its record, and its header and commit where
-    they are there, are held. Reads raise LedgerError `state.*` when the database is damaged or closed.
+    after its `base`, or from further down where older blocks were filled in (`first_block`). What is asked
+    for of an older block raises LedgerError `ledger.history_unavailable` (expected: the first block held); of
+    the block at `base` its record, and its header and commit where they are there, are held from the
+    beginning. Reads raise LedgerError `state.*` when the database is damaged or closed.
     """
 
     def __init__(self, pinned: Pinned) -> None:
@@ -107,6 +110,23 @@ class LedgerSnapshot:
         return self._pinned.base.height
 
     @property
+    def first_block(self) -> int:
+        """The lowest height whose block is held whole; 0 where all are."""
+        return self._pinned.base.first
+
+    @property
+    def first_record(self) -> int:
+        """The lowest height of which at least the record is held."""
+        return self._pinned.base.first_record
+
+    @property
+    def seam(self) -> Seam | None:
+        """Where the chain before this one's genesis ended, if this ledger went on from it: blocks up to there
+        are of that chain. The next one names no block before it.
+        """
+        return self._pinned.seam
+
+    @property
     def reads(self) -> DatabaseSnapshot:
         """The rows themselves, for what copies or exports them."""
         return self._reads
@@ -114,7 +134,7 @@ class LedgerSnapshot:
     def require_block(self, height: int) -> None:
         """Raises LedgerError ledger.history_unavailable if the block lies before what this ledger holds."""
         if not self._pinned.base.holds(height):
-            raise _unavailable(height, self.base)
+            raise _unavailable(height, self.first_block)
 
     @property
     def tip_view(self) -> FlatView:
@@ -133,9 +153,10 @@ class LedgerSnapshot:
     def context(self, height: int | None = None) -> BlockContext:
         """What a call at `height` sees of the block. Raises LedgerError ledger.unknown_height."""
         record = self._record(self.tip.height if height is None else height)
-        return BlockContext(
-            record.height, record.time_ns // 1_000_000_000, record.gas_limit, self._pinned.chain_id
-        )
+        seam, chain_id = self.seam, self._pinned.chain_id
+        if seam is not None and record.height <= seam.height:
+            chain_id = seam.evm_chain_id
+        return BlockContext(record.height, record.time_ns // 1_000_000_000, record.gas_limit, chain_id)
 
     def account_proof(
         self, address: Address, slots: Sequence[int], height: int | None = None
@@ -225,8 +246,8 @@ class LedgerSnapshot:
         return record.state_root
 
     def _require_record(self, height: int) -> None:
-        if height < self.base:
-            raise _unavailable(height, self.base)
+        if height < self.first_record:
+            raise _unavailable(height, self.first_block)
 
     def _require_logs(self, query: LogQuery) -> None:
         if query.from_height <= query.to_height:
@@ -239,10 +260,10 @@ class LedgerSnapshot:
         return record
 
 
-def _unavailable(height: int, base: int) -> LedgerError:
+def _unavailable(height: int, first: int) -> LedgerError:
     return LedgerError(
         "ledger.history_unavailable",
         "this node began at a later block and does not hold this one; ask a node that began at the genesis",
         height,
-        base + 1,
+        first,
     )

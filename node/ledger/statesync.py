@@ -71,13 +71,14 @@ class Applied:
     reject_senders: tuple[str, ...] = ()
 
 
-def list_snapshots(shelf: Shelf, newest: int) -> tuple[Listed, ...]:
+def list_snapshots(shelf: Shelf, newest: int, first: int = 1) -> tuple[Listed, ...]:
     """Newest first, of those whose two following headers are there: `newest` is the greatest height whose
-    header and commit this network's nodes give out. A snapshot that cannot be read is left out.
+    header and commit this network's nodes give out, `first` the first one of this genesis: a snapshot from
+    before it is of another chain. One that cannot be read is left out.
     """
     listed: list[Listed] = []
     for height in shelf.heights():
-        if height + _HEADERS_AFTER > newest or len(listed) == MOST_LISTED:
+        if height < first or height + _HEADERS_AFTER > newest or len(listed) == MOST_LISTED:
             continue
         try:
             saved = shelf.find(height)

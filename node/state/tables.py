@@ -159,7 +159,8 @@ _EMPTY = _sized("value of an index row", 0)
 
 META: Final[Table[bytes, bytes]] = Table(
     "meta", b"m", "name (ASCII)", "by name: format = 4-byte big-endian version; genesis = genesis JSON; "
-    "tip = RLP Tip; seen_commit = 8-byte height || commit; history = RLP History; base = RLP Base",
+    "tip = RLP Tip; seen_commit = 8-byte height || commit; history = RLP History; base = RLP Base; "
+    "seam = RLP Seam; old_genesis = genesis JSON; certificate = encoded HandoverCertificate",
     "what there is one of",
     _same, _same, _same, _same,
 )  # fmt: skip

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from nacl.signing import SigningKey
 
 from network.comet import abci_pb2 as pb
+from network.comet.faults import CometFault
 from network.comet.home import comet_genesis
 from network.comet.server import Handler
 from node.chain.block import Block, block_id_of, data_hash, evidence_hash
@@ -85,6 +86,19 @@ class ModelComet:
     state: State | None = None
     responses: dict[int, pb.ResponseFinalizeBlock] = field(default_factory=dict)
 
+    @property
+    def before(self) -> int:
+        """The height before the first."""
+        return self.genesis.initial_height - 1
+
+    @property
+    def store(self) -> int:
+        """The height of the newest block; `before` without one."""
+        return self.before + len(self.blocks)
+
+    def at(self, height: int) -> Stored:
+        return self.blocks[height - 1 - self.before]
+
     def __post_init__(self) -> None:
         self.keys = {bytes(signing_key(seed).verify_key): signing_key(seed) for seed in self.seeds}
 
@@ -118,14 +132,15 @@ class ModelComet:
         """The state before the first block."""
         validators = sort_validators(Validator(one.public_key, one.power) for one in self.genesis.validators)
         version = self.genesis.rules.version
-        self.state = State(0, answer.app_hash, results_hash(()), version, validators, validators)
+        self.state = State(self.before, answer.app_hash, results_hash(()), version, validators, validators)
 
     async def handshake(self, handler: Handler) -> int:
         """Bring the application to the store's height; the number of blocks it was sent."""
         info = await handler.info(pb.RequestInfo(version="0.40.0"))
         app, app_hash = info.last_block_height, info.last_block_app_hash
-        store = len(self.blocks)
+        store = self.store
         if app == 0:
+            app = self.before
             answer = await handler.init_chain(self.init_chain())
             app_hash = answer.app_hash
             if self.state is None:
@@ -137,19 +152,19 @@ class ModelComet:
         sent = 0
         for height in range(app + 1, store + 1):
             if height > self.state.height:
-                await self._apply(self.blocks[height - 1], handler)
+                await self._apply(self.at(height), handler)
             else:  # the state has it already: replayed without looking at the answer but for its root
-                stored = self.blocks[height - 1]
+                stored = self.at(height)
                 answer = await handler.finalize_block(request_of(stored))
                 await handler.commit(pb.RequestCommit())
-                following = self.blocks[height].header.app_hash if height < store else self.state.app_hash
+                following = self.at(height + 1).header.app_hash if height < store else self.state.app_hash
                 if answer.app_hash != following:
                     raise ModelPanic(f"AppHash does not match AppHash after replay at {height}")
             sent += 1
         if app == store and self.state.height == store - 1:
             # It committed and the state was not saved: the answer kept from FinalizeBlock serves.
             self.state = self._following(self.state, self.blocks[-1], self.responses[store])
-        elif not sent and store and app_hash != self.state.app_hash:
+        elif not sent and self.blocks and app_hash != self.state.app_hash:
             raise ModelPanic("state.AppHash does not match AppHash after replay")
         return sent
 
@@ -267,12 +282,15 @@ class ModelComet:
     # ---- the RPC, as the headers' cursor asks it
 
     async def commit(self, height: int) -> tuple[Header, Commit, bool]:
-        stored = self.blocks[height - 1]
-        canonical = height < len(self.blocks)
-        return stored.header, self.blocks[height].last_commit if canonical else stored.seen, canonical
+        stored = self.at(height)
+        canonical = height < self.store
+        return stored.header, self.at(height + 1).last_commit if canonical else stored.seen, canonical
+
+    async def commits(self, heights: Sequence[int]) -> list[tuple[Header, Commit, bool] | CometFault]:
+        return [await self.commit(height) for height in heights]
 
     async def last_commit(self, height: int) -> Commit:
-        return self.blocks[height - 1].last_commit
+        return self.at(height).last_commit
 
     def _state(self) -> State:
         assert self.state is not None, "no handshake yet"
