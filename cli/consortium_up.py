@@ -39,6 +39,7 @@ from cli.system import (
     DEFAULT_PORT_BASE,
     NODE_SUFFIX,
     OFFSETS,
+    NodePorts,
     RunFile,
     SystemFault,
     may_fail,
@@ -81,7 +82,7 @@ def up(
     nodes = {agency: one.url for agency, one in ports.items()}
     run = RunFile(str(layout.data), port_base, os.getpid(), genesis.purpose, nodes)
     stop = StopRequest()
-    supervisor = Supervisor(layout.logs, lambda child: _is_ready(child, run), START_TIMEOUT_S)
+    supervisor = Supervisor(layout.logs, lambda child: _is_ready(child, run), start_timeout_s=START_TIMEOUT_S)
     run.save()
     try:
         for wave in (_nodes(layout, agencies, port_base), *service_waves(layout, port_base, nodes)):
@@ -228,11 +229,13 @@ def _tell(run: RunFile, seconds: float, as_json: bool) -> None:
 
 def _table(run: RunFile, served: Mapping[str, str]) -> Table:
     table = Table(title="社链联盟 Shelian consortium", header_style="bold")
-    for name in ("机构 agency", "节点 node (JSON-RPC)", "接在这个节点上的服务 services on this node"):
-        table.add_column(name)
-    for agency, url in run.nodes.items():
+    columns = ("机构 agency", "节点 node", "状态页 status", "接在这里的服务 services")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for number, (agency, url) in enumerate(run.nodes.items(), 1):
         pages = [f"{name} {url_of(name, run.port_base)}" for name, whose in served.items() if whose == agency]
-        table.add_row(f"{_SHORT[agency]} {agency}", url, "\n".join(pages))
+        status = NodePorts.of(number, run.port_base).status_page
+        table.add_row(f"{_SHORT[agency]} {agency}", url, status, "\n".join(pages))
     return table
 
 

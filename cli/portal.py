@@ -12,15 +12,13 @@ from apps.site.portal import PortalConfig, PortalGroup, PortalNode, PortalPerson
 from apps.site.text import Text
 from cli.demo_consortium import Layout
 from cli.status import SERVED
-from cli.system import AGENCIES, RunFile, node_of, url_of
+from cli.system import AGENCIES, NodePorts, RunFile, node_of, url_of
 from identity.demo.cast import APPROVER, COMMUNITY_CLERK, ORGANISATIONS, RESIDENT, DemoIdentity
 from identity.demo.files import load_cast
 from node.chain.genesis import Genesis
 
-_SERVED = {one.key: Text(f"社矫链 · {one.short}", f"Correction · {one.english}") for one in ORGANISATIONS} | {
-    "identity": Text("签名页", "Signing page"),
-    "points": Text("爱心银行", "Love bank"),
-}
+_CORRECTION = Text("社矫链", "Community correction")
+_SHARED = {"identity": Text("签名页", "Signing page"), "points": Text("爱心银行", "Love bank")}
 _ICONS = {
     "court": "gavel",
     "procuratorate": "scale",
@@ -65,16 +63,30 @@ def _services(genesis: Genesis, run: RunFile) -> list[PortalService]:
 
 
 def _nodes(run: RunFile) -> list[PortalNode]:
-    named = {one.key: Text(one.name, one.english) for one in ORGANISATIONS}
-    return [
-        PortalNode(
-            named[agency],
-            [_SERVED[service] for service in SERVED if node_of(service, run.nodes) == agency],
-            url,
-            _ICONS[agency],
+    by_key = {one.key: one for one in ORGANISATIONS}
+    nodes = []
+    for number, (agency, url) in enumerate(run.nodes.items(), 1):
+        served = [service for service in SERVED if node_of(service, run.nodes) == agency]
+        nodes.append(
+            PortalNode(
+                Text(by_key[agency].name, by_key[agency].english),
+                [_service(service, agency) for service in served],
+                url,
+                NodePorts.of(number, run.port_base).status_page,
+                _ICONS[agency],
+            )
         )
-        for agency, url in run.nodes.items()
-    ]
+    return nodes
+
+
+def _service(service: str, agency: str) -> Text:
+    """A service's name, beside the agency whose node it asks."""
+    if service in _SHARED:
+        return _SHARED[service]
+    if service == agency:
+        return _CORRECTION
+    other = next(one for one in ORGANISATIONS if one.key == service)
+    return Text(f"{_CORRECTION.zh}（{other.short}）", f"{_CORRECTION.en} ({other.english})")
 
 
 def _groups(layout: Layout, port_base: int) -> list[PortalGroup]:
@@ -87,7 +99,7 @@ def _groups(layout: Layout, port_base: int) -> list[PortalGroup]:
             groups.append(
                 PortalGroup(
                     Text(organisation.name, organisation.english),
-                    Text("社矫链", "Community correction"),
+                    _CORRECTION,
                     url,
                     _ICONS[organisation.key],
                     [_person(one, url) for one in staff],
@@ -102,11 +114,7 @@ def _groups(layout: Layout, port_base: int) -> list[PortalGroup]:
         (Text("居民", "Residents"), residents, "users"),
         (Text(community.name, community.english), clerks, "heart"),
     ):
-        groups.append(
-            PortalGroup(
-                name, Text("爱心银行", "Love bank"), url, icon, [_person(one, url) for one in members]
-            )
-        )
+        groups.append(PortalGroup(name, _SHARED["points"], url, icon, [_person(one, url) for one in members]))
     return groups
 
 

@@ -88,10 +88,13 @@ class _Running:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Owns the children of one `up`; ``healthy`` tells whether a child is ready for work."""
+    """Owns the children of one `up`; ``healthy`` tells whether a child is ready for work; ``program`` is what
+    takes their arguments.
+    """
 
     logs: Path
     healthy: Callable[[Child], bool]
+    program: tuple[str, ...] = (sys.executable, "-m", "cli.main")
     start_timeout_s: float = START_TIMEOUT_S
     patience: Patience = Patience()
     _waves: list[list[_Running]] = field(default_factory=list)
@@ -108,7 +111,7 @@ class Supervisor:
         try:
             for child in children:
                 log = self.log_of(child.name).open("ab")
-                wave.append(_Running(child, log, _spawn(child, log), time.monotonic()))
+                wave.append(_Running(child, log, self._spawn(child, log), time.monotonic()))
             for one in wave:
                 self._wait_ready(one.child, one.process)
                 ready(one.child)
@@ -162,8 +165,19 @@ class Supervisor:
             return (Change(one.child.name, "died", status, pause),)
         if now < one.again_at:
             return ()
-        one.process, one.born, one.again_at = _spawn(one.child, one.log), now, None
+        one.process, one.born, one.again_at = self._spawn(one.child, one.log), now, None
         return (Change(one.child.name, "started"),)
+
+    def _spawn(self, child: Child, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self.program, *child.arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=os.environ
+            | {"ETH_HASH_BACKEND": "pysha3", "PYTHONUNBUFFERED": "1", _SUPERVISOR: str(os.getpid())},
+        )
 
     def pids(self) -> Mapping[str, int]:
         """Of the children that run."""
@@ -232,15 +246,3 @@ def follow_supervisor() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != int(supervisor):
         sys.exit("the supervisor ended first")
-
-
-def _spawn(child: Child, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *child.arguments],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ
-        | {"ETH_HASH_BACKEND": "pysha3", "PYTHONUNBUFFERED": "1", _SUPERVISOR: str(os.getpid())},
-    )

@@ -73,6 +73,10 @@ class NodePorts:
     def url(self) -> str:
         return f"http://localhost:{self.json_rpc}"
 
+    @property
+    def status_page(self) -> str:
+        return f"http://localhost:{self.operations}"
+
     def named(self, node: str) -> dict[str, int]:
         """Each port under the name by which an operator knows it."""
         ports = (self.json_rpc, self.p2p, self.comet_rpc, self.metrics, self.operations)

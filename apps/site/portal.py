@@ -64,11 +64,13 @@ class PortalGroup:
 
 @dataclass(frozen=True, slots=True)
 class PortalNode:
-    """One agency's node, and which services ask it. `url`: its JSON-RPC, for programs."""
+    """One agency's node, and which services ask it. `url`: its JSON-RPC, for programs; `status_page`: for
+    people."""
 
     agency: Text
     services: Sequence[Text]
     url: str
+    status_page: str
     icon: str
 
 

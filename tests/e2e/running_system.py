@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,16 @@ def run_shelian(*arguments: str, timeout_s: float = 300) -> subprocess.Completed
 class RunningSystem:
     """A data directory, its ports, and the `shelian up` that runs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str] = ("up",),
+        port_offsets: Collection[int] = tuple(OFFSETS.values()),
+    ) -> None:
+        """`command`: another one that starts a system; `port_offsets`: the ports it takes."""
         self.data = folder / "data"
-        self.port_base = _free_port_base()
+        self.port_base = _free_port_base(port_offsets)
+        self._command = tuple(command)
         self.passkeys: dict[str, dict[str, Any]] = {}
         """What the authenticators of the people hold, by person: Chromium's own form of a credential."""
         self._output = folder / "up.out"
@@ -53,7 +61,7 @@ class RunningSystem:
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "cli.main", "up", "--json"),
+                    *(sys.executable, "-m", "cli.main", *self._command, "--json"),
                     *("--data", str(self.data), "--port-base", str(self.port_base)),
                 ],
                 cwd=ROOT,
@@ -72,6 +80,12 @@ class RunningSystem:
             time.sleep(0.2)
         self.stop()
         raise AssertionError(f"not up within {within_s:.0f} s:\n{self.said()}")
+
+    def kill(self) -> None:
+        """kill -9 of `up` itself."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> int:
         """Ask `up` to stop, as Ctrl-C does. Its exit status."""
@@ -96,6 +110,18 @@ class RunningSystem:
     def said(self) -> str:
         """What `up` has printed, to both streams."""
         return self._output.read_text(errors="replace") + self._errors.read_text(errors="replace")
+
+    def processes(self) -> list[str]:
+        """Whatever runs on this data directory, `up` and CometBFT included: command lines."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if any(word == str(self.data) or word.startswith(f"{self.data}/") for word in words):
+                found.append(" ".join(words))
+        return found
 
     def process_of(self, name: str) -> int:
         """The process id of one of the programs that `up` started."""
@@ -159,10 +185,10 @@ class RunningSystem:
         return next(one for one in people if one["id"] == person)
 
 
-def _free_port_base() -> int:
+def _free_port_base(offsets: Collection[int]) -> int:
     for _ in range(50):
         base = random.randrange(20_000, 30_000, 200)
-        if all(_free(base + offset) for offset in OFFSETS.values()):
+        if all(_free(base + offset) for offset in offsets):
             return base
     raise AssertionError("no free range of ports")
 

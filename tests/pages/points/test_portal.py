@@ -77,10 +77,17 @@ def test_the_nodes_of_several_agencies_are_listed_with_the_services_that_ask_the
         Text("示范区人民法院", "Demo District Court"),
         [Text("社矫链", "Correction"), Text("签名页", "Signing page")],
         "http://localhost:8547",
+        "http://localhost:8583",
         "gavel",
     )
     client = TestClient(create_portal(replace(DEMO, nodes=[court])))
     page = client.get("/").text
-    for shown in ("各机构的节点", "示范区人民法院", "社矫链、签名页", "<code>http://localhost:8547</code>"):
+    for shown in (
+        "各机构的节点",
+        "示范区人民法院",
+        "社矫链、签名页",
+        "<code>http://localhost:8547</code>",
+        'href="http://localhost:8583"',
+    ):
         assert shown in page
     assert "Correction, Signing page" in client.get("/?language=en").text
