@@ -94,7 +94,7 @@ def invite(
 @validator.command("add")
 def validator_add(
     enrolment_file: EnrolmentFile,
-    power: Annotated[int, typer.Option(min=1, help="票权 power; default: the enrolment's")] = 0,
+    power: Annotated[int | None, typer.Option(min=1, help="票权 power; default: the enrolment's")] = None,
     key: OptionalKey = None,
     node: NodeUrl = DEFAULT_NODE,
     data: OwnData = None,

@@ -113,8 +113,8 @@ def tally(governance: Governance, proposal: Proposal) -> Tally:
 
 
 def tallies(governance: Governance, motion: Motion) -> tuple[Tally, ...]:
-    """For each of its calls that is not carried out yet, counted when its turn comes: a member that an earlier
-    call admits counts for the majority of the later ones, and has not voted for them."""
+    """For each of its calls that is not carried out yet, counted when its turn comes: a member that an
+    earlier call admits counts for the majority of the later ones, and has not voted for them."""
     found = []
     for one in motion.proposals:
         if one.executed is not None:

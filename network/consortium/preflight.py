@@ -475,10 +475,13 @@ def _is_in_step(sight: Sight, peer: PeerRow) -> bool:
 
 
 def _power_until_gone(before: Governance, after: Governance, organisation: int) -> int:
-    """The member's power in the table after, or in force now: what was taken away counts for two blocks."""
+    """The member's power in the table after, or in force now. What was taken away counts for two blocks, and
+    the table no longer says whose it was: it may be this member's unless that one has other power."""
     table = sum(seat.power for seat in after.seats_of(organisation))
     owners = {seat.public_key: seat.organisation for seat in before.validators}
-    in_force = sum(one.power for one in before.in_force if owners.get(one.public_key) == organisation)
+    in_force = sum(
+        one.power for one in before.in_force if owners.get(one.public_key, organisation) == organisation
+    )
     return max(table, in_force)
 
 
