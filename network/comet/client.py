@@ -81,10 +81,17 @@ class CometClient:
         The commit of the last block is the one this node saw; the next block may hold another one. Raises
         CometFault `comet.rpc_no_block` where CometBFT does not have it (yet, or any more).
         """
-        answer = await self._ask("commit", height=str(height))
-        if answer is None or not (isinstance(answer, dict) and _has_commit(answer)):
-            raise CometFault("comet.rpc_no_block", "CometBFT does not hold this block", height)
-        return decode_signed_header(answer, height)
+        (found,) = await self.commits((height,))
+        if isinstance(found, CometFault):
+            raise found
+        return found
+
+    async def commits(self, heights: Sequence[int]) -> list[tuple[Header, Commit, bool] | CometFault]:
+        """`commit` of each, in one request: what was found, or why it was not. Raises CometFault
+        `comet.rpc_unreachable`, `comet.rpc_malformed`.
+        """
+        answers = await self._post([("commit", {"height": str(height)}) for height in heights])
+        return [_commit(answer, height) for answer, height in zip(answers, heights, strict=True)]
 
     async def last_commit(self, height: int) -> Commit:
         """The commit that block `height` carries for the one before. Raises CometFault comet.rpc_no_block."""
@@ -224,6 +231,16 @@ def _reason(answer: dict[str, Any]) -> str:
     if not isinstance(error, dict):
         raise CometFault("comet.rpc_malformed", "an error must be an object", type(error).__name__)
     return str(error.get("data") or error.get("message") or error)[:300]
+
+
+def _commit(answer: dict[str, Any], height: int) -> tuple[Header, Commit, bool] | CometFault:
+    try:
+        result = _result(answer, "commit")
+        if not (isinstance(result, dict) and _has_commit(result)):
+            return CometFault("comet.rpc_no_block", "CometBFT does not hold this block", height)
+        return decode_signed_header(result, height)
+    except CometFault as fault:
+        return fault
 
 
 def _has_commit(answer: dict[str, Any]) -> bool:

@@ -6,9 +6,9 @@ goes through the heights behind the ledger's tip::
     next height -> /commit -> header hash = the block's? -> commit signed by that height's validators?
       -> canonical commit of the height before -> Ledger.save_headers (one write for many)
 
-* **One request a height**, mostly. At the tip CometBFT tells the commit this node has *seen*; the one that
-  counts stands in the next block. When the next header comes, its `last_commit_hash` tells whether they are
-  the same, and only if not is the canonical one fetched too. Further down every commit is the canonical one.
+* **One request** for many heights. At the tip CometBFT tells the commit this node has *seen*; the one that
+  counts stands in the next block. So with the next header the one before is asked for again, in the same
+  request: its commit is the canonical one by then. Further down every commit is.
 * **A backlog** (after a start, or while CometBFT was away) is worked off in pieces of bounded size.
 * **Consensus does not wait.** The cursor is woken by commits and does its checking and writing in a thread of
   its own; what it writes is not synced. A power cut can take the last headers away, and the ledger tells
@@ -20,6 +20,7 @@ goes through the heights behind the ledger's tip::
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, Protocol
@@ -43,11 +44,15 @@ LONGEST_REST_S: Final = 2.0
 ALARM_REST_S: Final = 10.0
 
 
+Found = tuple[Header, Commit, bool]
+"""What CometBFT tells of a block; the flag: the commit is the one that the next block carries."""
+
+
 class Source(Protocol):
     """CometBFT's RPC."""
 
-    async def commit(self, height: int) -> tuple[Header, Commit, bool]:
-        """As `network.comet.client.CometClient.commit`."""
+    async def commits(self, heights: Sequence[int]) -> list[Found | CometFault]:
+        """As `network.comet.client.CometClient.commits`."""
         ...
 
     async def last_commit(self, height: int) -> Commit:
@@ -115,12 +120,22 @@ class HeaderCursor:
     async def _advance(self) -> bool:
         """Save the next headers; False if there is a reason to wait."""
         first, end = self._next, min(self._ledger.tip.height + 1, self._next + AT_ONCE)
+        has_before = self._ledger.genesis.initial_height < first != self._base + 1
+        heights = range(first - 1 if has_before else first, end)
+        try:
+            found = dict(zip(heights, await self._source.commits(heights), strict=True))
+        except CometFault as fault:
+            return self._waits(fault)
         seen, delivered = self._seen, list[DeliveredHeader]()
         reason: ShelianError | None = None
         for height in range(first, end):
+            one = found[height]
+            if isinstance(one, CometFault):
+                reason = one
+                break
+            header, commit, _ = one
             try:
-                header, commit, _ = await self._source.commit(height)
-                last_commit = await self._canonical(header, seen)
+                last_commit = await self._canonical(header, seen, found)
             except CometFault as fault:
                 reason = fault
                 break
@@ -129,20 +144,27 @@ class HeaderCursor:
         if delivered:
             loop = asyncio.get_running_loop()
             reason = await loop.run_in_executor(self._thread, self._save, delivered) or reason
-        if reason is not None and self._alarm is None:
-            _log.debug("headers wait for CometBFT", code=reason.code, next=self._next)
-        return reason is None
+        return reason is None or self._waits(reason)
 
-    async def _canonical(self, header: Header, seen: Commit | None) -> Commit | None:
+    def _waits(self, reason: ShelianError) -> bool:
+        if self._alarm is None:
+            _log.debug("headers wait for CometBFT", code=reason.code, next=self._next)
+        return False
+
+    async def _canonical(
+        self, header: Header, seen: Commit | None, found: Mapping[int, Found | CometFault]
+    ) -> Commit | None:
         """The commit that the block of `header` carries. Raises CometFault."""
-        if header.height == 1 or header.height == self._ledger.genesis.initial_height:
+        if header.height == self._ledger.genesis.initial_height:
             return None
         if seen is not None and commit_hash(seen) == header.last_commit_hash:
             return seen
         if header.height - 1 == self._base:  # CometBFT does not hold the block that a snapshot was made of
             return await self._source.last_commit(header.height)
-        _, commit, _ = await self._source.commit(header.height - 1)
-        return commit
+        before = found[header.height - 1]
+        if isinstance(before, CometFault):
+            raise before
+        return before[1]
 
     # In the cursor's thread
 
