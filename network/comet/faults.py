@@ -18,8 +18,21 @@ class CometFault(ShelianError):
     """Settings, keys, the process of CometBFT or its RPC."""
 
 
-CONSENSUS_STOPPED: Final = "CONSENSUS FAILURE!!!"
-"""The log line after which CometBFT goes on running but takes no part in consensus any more."""
+_CONSENSUS_STOPPED: Final = "CONSENSUS FAILURE!!!"
+_BLOCK_REFUSED: Final = "Error in validation"
+_STATE_DIFFERS: Final = re.compile(r"wrong Block\.Header\.(AppHash|LastResultsHash)")
+
+
+def has_stopped(message: str, error: str) -> bool:
+    """Whether a log line says that CometBFT goes on running but decides nothing any more.
+
+    It says so when its consensus fails. While it fetches blocks it does not: a block that contradicts its
+    own state makes it drop the peer that brought it, one after the other, for minutes. But it looks at a
+    block only after more than two thirds have signed it, so it is this node's state that is wrong.
+    """
+    return message == _CONSENSUS_STOPPED or (
+        message == _BLOCK_REFUSED and _STATE_DIFFERS.search(error) is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,7 @@ def _known(pattern: str, code: str, message: str, remedy: str, *, heals: bool = 
 _KNOWN: Final = (
     _known(
         r"AppHash does not match AppHash after replay|\+2/3 (committed|prevoted for) an invalid block"
-        r"|does not match app's AppHash",
+        r"|does not match app's AppHash|Error in validation\b[^\n]*wrong Block\.Header\.(AppHash|LastResultsHash)",
         "comet.diverged",
         "this ledger's state is not what the network decided",
         "restore this node's ledger from a snapshot; report it: a correct node never differs",

@@ -30,7 +30,7 @@ from typing import Final
 import structlog
 
 from network.comet.binary import Binary, find_binary
-from network.comet.faults import CONSENSUS_STOPPED, CometFault, fault_of
+from network.comet.faults import CometFault, fault_of, has_stopped
 from network.comet.home import CometPlace
 from network.comet.log_lines import MAX_LINE_BYTES, LogRelay, parse_line
 from node.chain.errors import ShelianError
@@ -233,7 +233,8 @@ class CometProcess:
             relay.tell(line, time.monotonic())
             if line.level == "error":
                 self._last.append(raw[:4_000].decode(errors="replace"))
-            if line.message == CONSENSUS_STOPPED:
+            has_ended = self._told_to_end == child.pid
+            if not has_ended and has_stopped(line.message, str(line.fields.get("err"))):
                 self._ending = asyncio.create_task(self._end(child))
 
     def _gives_up(self, how: str) -> bool:

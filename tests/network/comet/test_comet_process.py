@@ -208,6 +208,25 @@ def test_a_process_whose_consensus_has_stopped_is_ended_and_started_again(
     run(scenario())
 
 
+def test_a_state_that_fetched_blocks_contradict_ends_the_process_for_good(
+    place: CometPlace, stand_in: Callable[[str], Path]
+) -> None:
+    """CometBFT itself only drops the peers who brought the block."""
+    line = '{"_msg":"Error in validation","level":"error","err":"wrong Block.Header.AppHash.  Expected 0A"}'
+    starts = stand_in(f"echo '{line}'; exec sleep 60")
+
+    async def scenario() -> None:
+        process = CometProcess(place, patience=HURRY)
+        await process.start()
+        await until(lambda: process.failure is not None, "the failure")
+        assert process.failure is not None
+        assert process.failure.code == "comet.diverged"
+        assert count(starts) == 1
+        await process.stop()
+
+    run(scenario())
+
+
 def test_stopping_within_a_pause_does_not_wait_for_it(
     place: CometPlace, stand_in: Callable[[str], Path]
 ) -> None:
