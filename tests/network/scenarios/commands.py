@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from network.comet.settings import StateSync
+from node.chain.validators import validator_address
 from tests.network.scenarios import votes
 from tests.network.scenarios.clocks import shifted_cometbft
 from tests.network.scenarios.language import EVERYBODY, Machines, command
@@ -214,6 +215,7 @@ def _alter(run: Run, machine: int, alteration: Alteration) -> None:
     member.stop()
     member.alteration = alteration
     member.is_suspect = not alteration.is_honest
+    run.network.rejections = {one.number: _rejections(one, machine) for one in run.network.serving}
     member.start()
     run.acted(f"{machine} is {alteration.proposes or 'altered'}")
 
@@ -261,7 +263,7 @@ def join_by_state_sync(run: Run, machine: int) -> None:
     trusted = givers[0].call("shelian_getHeader", hex(max(1, network.highest() - SNAPSHOT_EVERY)))
     sync = StateSync(
         tuple(f"http://{address_of(one.number)}:{RPC}" for one in givers[:2]),
-        int(trusted["number"], 16) if "number" in trusted else int(trusted["header"]["height"], 16),
+        int(trusted["height"], 16),
         bytes.fromhex(trusted["hash"][2:]),
     )
     peers = sorted(network.members)
@@ -313,9 +315,11 @@ def expect_no_blocks(run: Run, seconds: float) -> None:
 
 @command("expect blocks within <seconds:number> s")
 def expect_blocks(run: Run, seconds: float) -> None:
-    """A node that is asked acknowledges a transaction that was sent now."""
-    target = run.network.highest() + 2
-    run.network.wait(lambda: run.network.highest() >= target, f"two more blocks than {target - 2}", seconds)
+    """Two more than there are."""
+    since = run.network.highest()
+    run.network.wait(lambda: run.network.highest() >= since + 2, f"two blocks after {since}", seconds)
+    what, done = run.network.last_act
+    run.network.notes.append(f"{what}: blocks again after {time.monotonic() - done:.1f} s")
 
 
 @command("expect recovered within <seconds:number> s")
@@ -329,8 +333,6 @@ def expect_recovered(run: Run, seconds: float) -> None:
 @command("expect misbehaviour of <machine:machine> within <seconds:number> s")
 def expect_misbehaviour(run: Run, machine: int, seconds: float) -> None:
     """Every honest node shows the evidence that a block brought."""
-    from node.chain.validators import validator_address
-
     address = "0x" + validator_address(validator_key(machine)).hex()
 
     def proved(member: Member) -> bool:
@@ -358,11 +360,24 @@ def expect_failure(run: Run, code: str, machine: int, seconds: float) -> None:
     run.network.notes.append(f"{machine}: {str(member.status['failure'])[:120]}")
 
 
-@command("expect rejected proposals")
-def expect_rejected(run: Run) -> None:
-    """Honest nodes have refused somebody's block."""
-    for member in run.network.serving:
-        assert "a proposed block was rejected" in member.log, f"{member.number} rejected nothing"
+@command("expect rejected proposals of <machine:machine> within <seconds:number> s")
+def expect_rejected(run: Run, machine: int, seconds: float) -> None:
+    """Every honest node has refused a block of that machine since its program was changed."""
+    run.network.wait(
+        lambda: all(
+            _rejections(member, machine) > run.network.rejections.get(member.number, 0)
+            for member in run.network.serving
+        ),
+        f"a rejected proposal of {machine}",
+        seconds,
+    )
+
+
+def _rejections(member: Member, proposer: int) -> int:
+    address = validator_address(validator_key(proposer)).hex()
+    return sum(
+        "a proposed block was rejected" in line and address in line for line in member.log.splitlines()
+    )
 
 
 @command("expect validators <machines:machines>")
@@ -374,6 +389,26 @@ def expect_validators(run: Run, machines: Machines) -> None:
         return {one["publicKey"] for one in member.call("shelian_getValidators", "latest")} == expected
 
     run.network.wait(lambda: all(held(one) for one in run.network.serving), f"validators {_names(machines)}")
+
+
+@command("expect <machine:machine> began at a snapshot")
+def expect_began_at_snapshot(run: Run, machine: int) -> None:
+    """It did not execute every block."""
+    (member,) = run.network.of((machine,))
+    first = int(member.status["firstBlock"], 16)
+    assert first > 1, "it executed every block"
+    run.network.notes.append(f"{machine} begins at block {first}")
+
+
+@command("expect rules version <version:count>")
+def expect_rules(run: Run, version: int) -> None:
+    """In the newest header of every node."""
+
+    def stands(member: Member) -> bool:
+        header = member.ask("shelian_getHeader", "latest").get("result") or {}
+        return bool(header) and int(header["header"]["version"]["app"], 16) == version
+
+    run.network.wait(lambda: all(stands(one) for one in run.network.serving), f"rules version {version}")
 
 
 @command("forget <machine:machine>")

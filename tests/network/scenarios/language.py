@@ -63,7 +63,7 @@ _KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
         r"\d(?: \d)*(?: \| \d(?: \d)*)+",
         lambda text: tuple(_numbers(one) for one in text.split(" | ")),
     ),
-    "word": (r"[a-z]+", str),
+    "word": (r"[a-z_.]+", str),
 }
 _SUITE = re.compile(r"suite (quick|long)")
 

@@ -147,14 +147,31 @@ class Member:
         if not self.is_running:
             raise NoAnswer(f"{self.number} does not run")
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        connection = self._connection(seconds)
+        held = getattr(self._local, "connection", None)
+        if held is not None and held.sock is not None:
+            try:
+                return self._exchange(held, body, seconds)
+            except (OSError, http.client.HTTPException, ValueError):
+                held.close()  # it was idle too long, or is of the process before
+                self._local.connection = None
+        connection = http.client.HTTPConnection("127.0.0.1", JSON_RPC, timeout=seconds)
         try:
-            connection.request("POST", "/", body, {"content-type": "application/json"})
-            answer: Answer = json.loads(connection.getresponse().read())
+            with self.place:  # a socket stays in the network it was made in
+                connection.connect()
+            answer = self._exchange(connection, body, seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
-            self._local.connection = None
             raise NoAnswer(f"{self.number}: {error}") from None
+        self._local.connection = connection
+        return answer
+
+    @staticmethod
+    def _exchange(connection: http.client.HTTPConnection, body: str, seconds: float) -> Answer:
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        connection.request("POST", "/", body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        answer: Answer = json.loads(response.read())
         return answer
 
     def call(self, method: str, *params: object) -> Any:
@@ -162,20 +179,6 @@ class Member:
         answer = self.ask(method, *params)
         assert "error" not in answer, f"node {self.number}: {answer}"
         return answer["result"]
-
-    def _connection(self, seconds: float) -> http.client.HTTPConnection:
-        held: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if held is None:
-            held = http.client.HTTPConnection("127.0.0.1", JSON_RPC, timeout=seconds)
-            try:
-                with self.place:  # a socket stays in the network it was made in
-                    held.connect()
-            except OSError as error:
-                raise NoAnswer(f"{self.number}: {error}") from None
-            self._local.connection = held
-        if held.sock is not None:
-            held.sock.settimeout(seconds)
-        return held
 
     @property
     def height(self) -> int:

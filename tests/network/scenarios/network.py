@@ -18,7 +18,7 @@ from node.chain.transaction import Call
 from node.ledger import Ledger
 from tests.network.scenarios.language import Machines
 from tests.network.scenarios.load import Acknowledged, Load
-from tests.network.scenarios.member import Member, make_settings
+from tests.network.scenarios.member import Member, NoAnswer, make_settings
 from tests.network.scenarios.people import PROBES, scenario_genesis
 from tests.network.scenarios.switch import Line, State
 from tests.network.scenarios.worlds import Place, small_disk
@@ -55,6 +55,8 @@ class Network:
     recoveries: list[Recovery] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ballast: dict[int, Path] = field(default_factory=dict)
+    rejections: dict[int, int] = field(default_factory=dict)
+    """What each had rejected when a program was changed."""
     per_second: float = 0.0
 
     # ---- who
@@ -84,9 +86,16 @@ class Network:
     # ---- waiting
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> float:
-        """Until it holds: the seconds it took. Fails, with the ends of the logs."""
+        """Until it holds: the seconds it took. Where a node does not answer it does not hold."""
         began = time.monotonic()
-        while not condition():
+
+        def holds() -> bool:
+            try:
+                return condition()
+            except NoAnswer:
+                return False
+
+        while not holds():
             if time.monotonic() - began > seconds:
                 raise AssertionError(f"not in {seconds:.0f} s: {what}")
             time.sleep(STEP_S)

@@ -38,6 +38,10 @@ SERVICES = tuple(
 """They send tokens."""
 HANDLERS = tuple(person(f"scenario handler {number}", ED25519, DOMAIN_STAFF, STAFF) for number in range(8))
 """承办人 of the court: they issue documents."""
+OPERATORS = {
+    agency: person(f"scenario operator {agency}", ED25519, DOMAIN_STAFF, STAFF) for agency in AGENCIES
+}
+"""运维人员, one an agency: they vote for it."""
 PROBES = tuple(
     person(f"scenario probe {number}", SECP256K1, DOMAIN_SERVICE, SERVICE) for number in range(1, 10)
 )
@@ -84,6 +88,7 @@ def scenario_genesis(validators: int) -> Genesis:
             identities=(
                 *(_identity(one, 0, Role.SERVICE) for one in (DEPLOYER, *SERVICES, *PROBES)),
                 *(_identity(one, _STAFF_LEVEL, Role.HANDLER) for one in HANDLERS),
+                *(_identity(one, _STAFF_LEVEL, Role.OPERATOR, agency) for agency, one in OPERATORS.items()),
             ),
         )
     )
@@ -121,7 +126,7 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _identity(one: Person, level: int, role: Role) -> IdentitySpec:
+def _identity(one: Person, level: int, role: Role, agency: int = COURT) -> IdentitySpec:
     return IdentitySpec(
-        one.identity, COURT, one.domain, level, role, one.scheme, one.public_key, one.relying_party
+        one.identity, agency, one.domain, level, role, one.scheme, one.public_key, one.relying_party
     )

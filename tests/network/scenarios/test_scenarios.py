@@ -28,7 +28,6 @@ def test_quick(file: Path, tmp_path: Path) -> None:
     play(file, tmp_path)
 
 
-@pytest.mark.long
 @pytest.mark.network
 @pytest.mark.parametrize("file", scenario_files("long"), ids=lambda file: file.stem)
 def test_long(file: Path, tmp_path: Path) -> None:

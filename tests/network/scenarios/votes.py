@@ -1,4 +1,4 @@
-"""What the agencies decide together: a registrar of one proposes, three agencies approve, one carries it out."""
+"""What the agencies decide together: an operator of one proposes, three approve, one carries it out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contracts.bindings.consortium import Rules
 from network.comet.home import node_id
 from node.chain.rules import FIRST_RULES
 from node.chain.transaction import Call
-from tests.network.comet.small_network import public_key, registrar, seed
+from tests.network.comet.small_network import public_key, seed
 from tests.network.scenarios.network import Network
-from tests.network.scenarios.people import AGENCIES, digest
+from tests.network.scenarios.people import AGENCIES, OPERATORS, digest
 
 _numbers = count(1)
 
@@ -23,7 +23,7 @@ def decide(network: Network, call: Call) -> None:
     proposal = digest(f"proposal {next(_numbers)}")
 
     def say(agency: int, calls: Sequence[Call]) -> None:
-        receipt = network.load.deliver(registrar(agency, 1), calls, agency, gas=2_000_000)
+        receipt = network.load.deliver(OPERATORS[agency], calls, agency, gas=2_000_000)
         assert receipt["status"] == "0x1", receipt
 
     say(1, [consortium.propose(proposal, call.to, call.data)])
