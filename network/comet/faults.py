@@ -53,7 +53,8 @@ def _known(pattern: str, code: str, message: str, remedy: str, *, heals: bool = 
 _KNOWN: Final = (
     _known(
         r"AppHash does not match AppHash after replay|\+2/3 (committed|prevoted for) an invalid block"
-        r"|does not match app's AppHash|Error in validation\b[^\n]*wrong Block\.Header\.(AppHash|LastResultsHash)",
+        r"|does not match app's AppHash"
+        r"|Error in validation\b[^\n]*wrong Block\.Header\.(AppHash|LastResultsHash)",
         "comet.diverged",
         "this ledger's state is not what the network decided",
         "restore this node's ledger from a snapshot; report it: a correct node never differs",
