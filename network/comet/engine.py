@@ -37,8 +37,10 @@ from network.comet.headers import HeaderCursor
 from network.comet.home import CometPlace, CometSettings, write_configuration
 from network.comet.peers import PeerFilter
 from network.comet.process import CometProcess
+from network.comet.retracing import Retracing
 from network.comet.server import AbciServer
 from network.comet.state_sync import StateSync
+from network.comet.wal import WalPruning
 from network.engine import ChildProcess, ConnectedPeer, EngineStatus
 from network.intake import Outcome
 from node.chain.errors import ShelianError
@@ -53,8 +55,11 @@ LOOK_EVERY_S: Final = 1.0
 LOOK_AGAIN_S: Final = 0.1
 """While CometBFT does not answer, as after a start."""
 ALONE_S: Final = 20.0
-LONGEST_ALONE_S: Final = 600.0
-"""How long a node that knows others stays without any before CometBFT is started anew; doubles each time."""
+LONGEST_ALONE_S: Final = 120.0
+"""How long a node is cut off before CometBFT is started anew; doubles each time. CometBFT dials a lost peer every
+5 to 11 seconds at first, but after 100 to 220 seconds ever more seldom, with pauses of minutes and of hours: so
+the longest is shorter than that.
+"""
 
 
 class CometEngine:
@@ -81,6 +86,7 @@ class CometEngine:
         self._forwarding = forwarding
         self._client = CometClient(settings.rpc_address)
         self._headers = HeaderCursor(ledger, self._client)
+        self._wal = WalPruning(place.wal_directory)
         self._peers = PeerFilter(ledger, settings.bootstrap)
         self._application = Application(
             ledger,
@@ -91,13 +97,15 @@ class CometEngine:
             self._peers,
             StateSync(ledger, Shelf(shelf), self._headers),
             clock_ns,
+            Retracing.begin(place.directory, ledger),
         )
         self._process = CometProcess(place, lambda: self._application.failure)
         self._seen: CometStatus | None = None
         self._known: CometStatus | None = None  # the last one ever seen: who this node is does not change
         self._failure: ShelianError | None = None
-        self._alone_since_s: float | None = None
+        self._cut_off_since_s: float | None = None
         self._patience_s = ALONE_S
+        self._height, self._rose_s = 0, 0.0  # CometBFT's, and when it was seen to rise
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -218,6 +226,8 @@ class CometEngine:
                 self._seen = None
                 _log.debug("CometBFT's status is not known", code=fault.code)
             else:
+                if not self._seen.catching_up:
+                    self._wal.look(self._ledger.tip.height)
                 await self._cut_off_strangers(self._seen)
                 await self._dial_again(self._seen)
             await asyncio.sleep(LOOK_EVERY_S if self._seen is not None else LOOK_AGAIN_S)
@@ -232,19 +242,27 @@ class CometEngine:
             await self._process.restart("a connected node is no member any more")
 
     async def _dial_again(self, status: CometStatus) -> None:
-        """CometBFT may give up a peer that once refused it, and gives up everybody after some hours; it dials
-        them all when it starts. Thus a node that was started before it was a member comes in.
+        """CometBFT may give up a peer that once refused it, dials lost ones ever more seldom, and gives up
+        everybody after some hours; it dials them all when it starts. So it is started anew where that cannot
+        do harm: when it has nobody, or when somebody is missing and no block has come for longer than the
+        heartbeat. Thus a node that was started before it was a member comes in, and two halves of a network
+        find each other again, however long they were apart.
         """
         now_s = asyncio.get_running_loop().time()
-        others = [peer for peer in self._settings.bootstrap if peer.partition("@")[0] != status.node_id]
-        if status.peers or not others:
-            self._alone_since_s, self._patience_s = None, ALONE_S
-        elif self._alone_since_s is None:
-            self._alone_since_s = now_s
-        elif now_s - self._alone_since_s >= self._patience_s:
-            self._alone_since_s = None
+        if status.height != self._height or not self._rose_s:
+            self._height, self._rose_s = status.height, now_s
+        others = {peer.partition("@")[0] for peer in self._settings.bootstrap} - {status.node_id}
+        missing = sorted(others - {peer.id for peer in status.peers})
+        stands_still = now_s - self._rose_s > self._settings.heartbeat_ms / 1000
+        if not missing or (status.peers and not stands_still):
+            self._cut_off_since_s, self._patience_s = None, ALONE_S
+        elif self._cut_off_since_s is None:
+            self._cut_off_since_s = now_s
+        elif now_s - self._cut_off_since_s >= self._patience_s:
+            self._cut_off_since_s = None
             self._patience_s = min(2 * self._patience_s, LONGEST_ALONE_S)
-            await self._process.restart("no other node is connected")
+            _log.warning("members are missing and nothing is decided; they are dialled anew", missing=missing)
+            await self._process.restart("members are missing and nothing is decided")
 
 
 def _connected(peer: Peer) -> ConnectedPeer:

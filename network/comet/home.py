@@ -89,6 +89,11 @@ class CometPlace:
         return self.directory / "data" / "priv_validator_state.json"
 
     @property
+    def wal_directory(self) -> Path:
+        """CometBFT's write-ahead log of consensus."""
+        return self.directory / "data" / "cs.wal"
+
+    @property
     def abci_socket(self) -> Path:
         """Below the directory, or, where that is too long a path, in a directory of our own for run files."""
         near = self.directory / "abci.sock"
