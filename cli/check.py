@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,8 +20,32 @@ def check(
     data: Annotated[Path, typer.Argument(help="数据目录 data directory, not in use")] = Path("data"),
     as_json: AsJson = False,
 ) -> None:
-    """Verify hashes, commits, roots and receipts by executing every block again, and every index row."""
+    """Verify hashes, commits, roots and receipts by executing every block again, and every index row.
+
+    A directory of `shelian consortium up` holds several agencies' ledgers: each of them.
+    """
     layout = Layout(data.resolve())
+    if not layout.members.is_dir():
+        outcome, text = _check(layout, as_json)
+        result(outcome, as_json=as_json, text=text)
+    else:
+        members = {path.name: _check(Layout(path / "data"), as_json) for path in _members(layout)}
+        outcome = {
+            "ok": all(told["ok"] for told, _ in members.values()),
+            "members": {agency: told for agency, (told, _) in members.items()},
+        }
+        text = "\n".join(f"{agency}: {said}" for agency, (_, said) in members.items())
+        result(outcome, as_json=as_json, text=text)
+    if not outcome["ok"]:
+        raise typer.Exit(1)
+
+
+def _members(layout: Layout) -> list[Path]:
+    return sorted(path for path in layout.members.iterdir() if path.is_dir())
+
+
+def _check(layout: Layout, as_json: bool) -> tuple[dict[str, Any], str]:
+    """One ledger: the report as data, and in words."""
     genesis = load_genesis(layout)
     started = time.monotonic()
     columns = (TextColumn("重放 replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -50,6 +74,4 @@ def check(
         f"got {finding.got}, expected {finding.expected}"
         for finding in report.findings
     ]
-    result({"ok": report.ok, "seconds": seconds, **asdict(report)}, as_json=as_json, text="\n".join(lines))
-    if not report.ok:
-        raise typer.Exit(1)
+    return {"ok": report.ok, "seconds": seconds, **asdict(report)}, "\n".join(lines)

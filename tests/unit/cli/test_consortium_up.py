@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -25,13 +26,14 @@ from cli.demo_members import (
 )
 from cli.main import app
 from cli.processes import Change, Child, Patience, Supervisor
-from cli.system import SystemFault, may_fail, node_of
+from cli.system import RunFile, may_fail, node_of
 from contracts.bindings import consortium
 from identity.demo.cast import ORGANISATIONS
 from network.comet.faults import CometFault
 from network.comet.home import CometPlace, load_settings, save_settings
 from network.consortium.keys import load_agency, load_node_keys
 from node.chain.errors import LedgerError, ShelianError
+from node.chain.genesis import encode_genesis
 from node.ledger import Ledger
 
 PORT_BASE = 31_000
@@ -222,7 +224,12 @@ def test_a_program_that_keeps_dying_is_given_up_and_the_others_go_on(tmp_path: P
     assert supervisor.pids() == {}
 
 
-def test_the_refusals_are_typed() -> None:
-    with pytest.raises(SystemFault) as refused:
-        first_agencies(8)
-    assert refused.value.expected == "1 to 7"
+@pytest.mark.parametrize("agencies", [("data-bureau",), first_agencies(3)])
+def test_no_node_is_killed_where_none_may_fail(tmp_path: Path, agencies: tuple[str, ...]) -> None:
+    (tmp_path / "genesis.json").write_bytes(
+        encode_genesis(create_demo(Layout(tmp_path / "x"), NOW_NS, print))
+    )
+    nodes = dict.fromkeys(agencies, "http://localhost:1")
+    RunFile(str(tmp_path), PORT_BASE, os.getpid(), "demo", nodes).save()
+    outcome = CliRunner().invoke(app, ["demo", "--kill-one", "--data", str(tmp_path)])
+    assert refusal(outcome.exception) == "demo.cannot_kill"
