@@ -56,9 +56,9 @@ LOOK_AGAIN_S: Final = 0.1
 """While CometBFT does not answer, as after a start."""
 ALONE_S: Final = 20.0
 LONGEST_ALONE_S: Final = 120.0
-"""How long a node is cut off before CometBFT is started anew; doubles each time. CometBFT dials a lost peer every
-5 to 11 seconds at first, but after 100 to 220 seconds ever more seldom, with pauses of minutes and of hours: so
-the longest is shorter than that.
+"""How long a node is cut off before CometBFT is started anew; doubles each time. CometBFT dials a lost peer
+every 5 to 11 seconds at first, but after 100 to 220 seconds ever more seldom, with pauses of minutes and of
+hours: so the longest is shorter than that.
 """
 
 

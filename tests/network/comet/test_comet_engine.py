@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,12 @@ from network.intake import Outcome
 from node.txpool import TransactionPool
 from tests.helpers.ledger import Chain
 
-OWN, OTHER = "11" * 20, "22" * 20
+OWN, OTHER, THIRD = "11" * 20, "22" * 20, "33" * 20
 
 
-def status(*peers: str) -> CometStatus:
+def status(*peers: str, height: int = 1) -> CometStatus:
     connected = tuple(Peer(one, "tcp://10.0.0.1:26656", "10.0.0.1", "peer", True, 1.0) for one in peers)
-    return CometStatus(OWN, "shelian-test", 1, 0, 1, False, bytes(32), 0, connected)
+    return CometStatus(OWN, "shelian-test", height, 0, 1, False, bytes(32), 0, connected)
 
 
 @pytest.fixture
@@ -86,11 +88,40 @@ def test_a_node_alone_dials_again_ever_more_patiently(
     asyncio.run(drive())
 
 
+def test_a_node_without_a_quorum_dials_those_again_whom_it_misses(
+    engine: CometEngine, restarts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One peer is there, one is not: a restart only while no blocks come."""
+    monkeypatch.setattr(module, "ALONE_S", 0.05)
+    both = (*engine._settings.bootstrap, f"{THIRD}@127.0.0.3:26656")
+    monkeypatch.setattr(engine, "_settings", replace(engine._settings, bootstrap=both, heartbeat_ms=1_000))
+
+    async def look(seconds: float, height: Callable[[int], int]) -> None:
+        loop = asyncio.get_running_loop()
+        began, turn = loop.time(), 0
+        while loop.time() - began < seconds:
+            await engine._dial_again(status(OTHER, height=height(turn)))
+            turn += 1
+            await asyncio.sleep(0.01)
+
+    async def drive() -> None:
+        await look(1.5, lambda turn: turn)
+        assert restarts == [], "blocks come without the third"
+        await look(0.8, lambda turn: 1_000)
+        assert restarts == [], "not longer than the heartbeat"
+        await look(0.8, lambda turn: 1_000)
+        assert restarts, "no blocks come"
+        await engine._dial_again(status(OTHER, THIRD, height=1_000))
+        assert engine._patience_s == 0.05, "all are there"
+
+    asyncio.run(drive())
+
+
 def test_who_is_on_the_operators_list_is_no_stranger(engine: CometEngine, restarts: list[str]) -> None:
     async def drive() -> None:
         await engine._cut_off_strangers(status(OTHER))
         assert restarts == []
-        await engine._cut_off_strangers(status(OTHER, "33" * 20))
+        await engine._cut_off_strangers(status(OTHER, "44" * 20))
         assert len(restarts) == 1
 
     asyncio.run(drive())
