@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.goals import OURS, Goal, goals
+from bench.goals import FABRIC, OURS, Goal, goals, network_goals
+from bench.network_tables import network_rows, network_title
 from bench.report import Stack, disk_bytes_each, joined, load_report, stacks_of, undisturbed
 from bench.stages import STAGES
 from bench.tables import measured_of, reached_of, required_of
@@ -19,6 +20,7 @@ from bench.tables import measured_of, reached_of, required_of
 DOCUMENT = Path(__file__).parent.parent / "docs" / "PERFORMANCE.md"
 
 Report = dict[str, Any]
+_NETWORK_COMMAND = "python -m bench network"
 
 
 def main(arguments: list[str], document: Path = DOCUMENT) -> int:
@@ -55,17 +57,38 @@ def tables(report: Report) -> dict[str, str]:
     profiled = [
         one for one in report["results"] if one["kind"] == "throughput" and one["transport"] == "http"
     ]
-    stacks = stacks_of({**report, "results": profiled})
+    stacks = stacks_of({**report, "results": profiled, "networks": []})
+    networks = report["networks"]
+    is_of_network = [run["command"].startswith(_NETWORK_COMMAND) for run in report["runs"]]
+    runs = [run for run, of_network in zip(report["runs"], is_of_network, strict=True) if not of_network]
+    network_runs = [run for run, of_network in zip(report["runs"], is_of_network, strict=True) if of_network]
     made = {
-        "runs": _runs(report["runs"]),
-        "goals": _goals(goals(results, curves, report["signatures"])),
+        "runs": _runs(runs) if runs else "",
+        "goals": _goals(goals(results, curves, report["signatures"])) if runs else "",
         "throughput": _throughput(throughput) if throughput else "",
         "latency": _latency(latency) if latency else "",
         "scale": "\n\n".join(_curve(curve) for curve in curves if curve["points"]),
-        "stages": _stages(stacks) if stacks else "",
+        "stages": _stages(stacks),
         "caliper": _caliper(report["caliper"]) if report["caliper"] else "",
+        "network runs": _runs(network_runs) if network_runs else "",
+        "network goals": _goals(network_goals(networks)) if networks else "",
+        "network": "\n\n".join(map(_network, networks)),
+        "network stages": _stages(stacks_of({"results": [], "curves": [], "networks": networks})),
+        "fabric": _fabric() if networks else "",
     }
     return {name: table for name, table in made.items() if table}
+
+
+def _network(entry: dict[str, Any]) -> str:
+    zh, en = network_title(entry)
+    parts = [f"**{zh}** {en}"]
+    for rows in network_rows(entry):
+        parts.append(f"*{rows.zh}* {rows.en}:\n\n{_table(rows.headings, rows.rows, rows.left)}")
+    return "\n\n".join(parts)
+
+
+def _fabric() -> str:
+    return _table(("Hyperledger Fabric 3.1", "figure"), [[f"{one.zh} {one.en}", one.figure] for one in FABRIC])
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -171,9 +194,12 @@ def _curve(curve: dict[str, Any]) -> str:
 
 
 def _stages(stacks: Sequence[Stack]) -> str:
+    if not stacks:
+        return ""
     rows = [
         [f"{zh} {stage}", *(f"{stack.cpu_us.get(stage, 0.0):,.0f}" for stack in stacks)]
         for stage, (zh, _) in STAGES.items()
+        if any(stack.cpu_us.get(stage) for stack in stacks)
     ]
     rows.append(["**together**", *(f"**{stack.whole_us:,.0f}**" for stack in stacks)])
     return _table(("CPU µs", *(stack.en for stack in stacks)), rows)

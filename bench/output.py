@@ -10,10 +10,19 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.goals import goals
+from bench.goals import goals, network_goals
 from bench.machine import machine_facts
+from bench.network_tables import network_rows
 from bench.report import new_report, save_report
-from bench.tables import caliper_table, curve_table, goal_table, latency_table, stage_table, throughput_table
+from bench.tables import (
+    caliper_table,
+    curve_table,
+    goal_table,
+    latency_table,
+    rows_table,
+    stage_table,
+    throughput_table,
+)
 
 REPORTS = Path(__file__).parent / "reports"
 _WIDTH = 140
@@ -44,14 +53,21 @@ class Output:
         for table in (throughput_table(report["results"]), latency_table(report["results"])):
             if table.row_count:
                 self.console.print(table)
-        for one in report["results"]:
+        timed = [*report["results"], *(one for net in report["networks"] for one in net.get("stages", ()))]
+        for one in timed:
             if one["stages"]:
                 self.console.print(stage_table(one))
         for curve in report["curves"]:
             self.console.print(curve_table(curve))
         if report["caliper"]:
             self.console.print(caliper_table(report["caliper"]))
-        self.console.print(goal_table(goals(report["results"], report["curves"], report["signatures"])))
+        for entry in report["networks"]:
+            for rows in network_rows(entry):
+                self.console.print(rows_table(rows))
+        if report["networks"]:
+            self.console.print(goal_table(network_goals(report["networks"]), ", four validators"))
+        else:
+            self.console.print(goal_table(goals(report["results"], report["curves"], report["signatures"])))
         self.console.print(str(self._path.with_suffix(".html")), soft_wrap=True)
 
 

@@ -17,10 +17,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.charts import Line, line_chart
-from bench.goals import OURS, REQUIRED_P99_MS, REQUIRED_PER_S, goals
+from bench.goals import (
+    FABRIC,
+    FABRIC_PER_S,
+    FABRIC_WAITS_MS,
+    OURS,
+    REQUIRED_OF_NETWORK_MS,
+    REQUIRED_OF_NETWORK_PER_S,
+    REQUIRED_P99_MS,
+    REQUIRED_PER_S,
+    Goal,
+    goals,
+    network_goals,
+)
 from bench.load import Latency
+from bench.network_tables import network_rows, network_title, plain
 from bench.scenarios import Measured
-from bench.stages import STAGES, Spent
+from bench.stages import COMET, STAGES, Spent
 
 FORMAT = "shelian-bench/2"
 _SECTIONS = ("results", "curves", "caliper", "signatures", "networks")
@@ -104,7 +117,14 @@ def as_html(report: dict[str, Any]) -> str:
         report=report,
         ours=OURS,
         disk_bytes_each=disk_bytes_each,
-        goals=goals(results, report["curves"], report["signatures"]),
+        goals=_goals(report, results),
+        networks=[(network_title(entry), network_rows(entry), entry) for entry in report["networks"]],
+        plain=plain,
+        fabric=FABRIC,
+        fabric_per_s=FABRIC_PER_S,
+        fabric_waits_ms=FABRIC_WAITS_MS,
+        network_per_s=REQUIRED_OF_NETWORK_PER_S,
+        network_ms=REQUIRED_OF_NETWORK_MS,
         throughput=[group for group in groups.values() if group[0]["kind"] == "throughput"],
         latency=[group for group in groups.values() if group[0]["kind"] == "latency"],
         required_per_s=REQUIRED_PER_S,
@@ -114,6 +134,15 @@ def as_html(report: dict[str, Any]) -> str:
         stacks=stacks_of(report),
         charts=_charts(report["curves"]),
     )
+
+
+def _goals(report: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[Goal]:
+    """Of one node and of a network, as far as the report is about them."""
+    is_of_one = not report["networks"] or any(
+        report[section] for section in _SECTIONS if section != "networks"
+    )
+    of_one = goals(results, report["curves"], report["signatures"]) if is_of_one else []
+    return of_one + (network_goals(report["networks"]) if report["networks"] else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +180,18 @@ def stacks_of(report: dict[str, Any]) -> list[Stack]:
         ]
         widest = max((stack.whole_us for stack in grown), default=1.0)
         stacks += [replace(stack, width=stack.whole_us / widest) for stack in grown]
+    for entry in report["networks"]:
+        for one in entry.get("stages", ()):
+            title, operations = one["title"], one["operations"] * entry["validators"]
+            zh, en = f"{title['zh']}，{entry['validators']} 个节点之一", f"{title['en']}, one node of {entry['validators']}"
+            stacks.append(with_comet(_stack(zh, en, one["stages"], operations), one, operations))
     return stacks
+
+
+def with_comet(stack: Stack, one: dict[str, Any], operations: int) -> Stack:
+    """The stages of a node and, as one more, the CPU time of its CometBFT."""
+    comet_us = one["cpu"]["comet_s"] * 1e6 / operations
+    return replace(stack, cpu_us=stack.cpu_us | {COMET: comet_us}, wall_us=stack.wall_us | {COMET: comet_us})
 
 
 def _stack(zh: str, en: str, stages: Spent, operations: int) -> Stack:

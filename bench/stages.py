@@ -5,6 +5,7 @@ from __future__ import annotations
 RPC = "rpc"
 ABCI = "abci"
 REST = "rest"
+COMET = "cometbft"
 
 STAGES: dict[str, tuple[str, str]] = {
     RPC: ("接收", "HTTP, JSON, dispatch; the watcher's reads"),
@@ -25,9 +26,10 @@ STAGES: dict[str, tuple[str, str]] = {
     "block": ("区块", "header, parts, hashes, commit signatures"),
     "headers": ("区块头", "CometBFT's headers and commits, verified and saved"),
     REST: ("其他", "LevelDB's own threads, pruning, interpreter"),
+    COMET: ("CometBFT", "its whole process: gossip, votes, block store, log"),
 }
 """Chinese name and what is in it, in the order a transaction meets them."""
-OF_NETWORKS = frozenset((ABCI, "process", "headers"))
+OF_NETWORKS = frozenset((ABCI, "process", "headers", COMET))
 """Stages of a node that CometBFT drives only."""
 OF_ONE_NODE = frozenset(("block",))
 """Stages of a node that makes its blocks alone only."""

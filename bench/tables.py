@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from bench.goals import Goal
+from bench.network_tables import Rows, plain
 from bench.report import disk_bytes_each
 from bench.stages import STAGES
 
@@ -123,8 +124,18 @@ def caliper_table(rounds: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def goal_table(goals: Sequence[Goal]) -> Table:
-    table = Table(title="应达到 must reach (reported, not pass or fail)", title_justify="left")
+def rows_table(rows: Rows) -> Table:
+    table = Table(title=f"{rows.zh} {rows.en}", title_justify="left")
+    for number, heading in enumerate(rows.headings):
+        table.add_column(heading, justify="left" if number < rows.left else "right")
+    for row in plain(rows.rows):
+        table.add_row(*row)
+    return table
+
+
+def goal_table(goals: Sequence[Goal], what: str = "") -> Table:
+    title = f"应达到 must reach{what} (reported, not pass or fail)"
+    table = Table(title=title, title_justify="left")
     for heading in ("", "required", "measured", "reached"):
         table.add_column(heading, justify="left" if not heading else "right")
     for goal in goals:
