@@ -1,7 +1,7 @@
 """Runs scenarios: ``python -m tests.network.scenarios FILE.scenario …`` (without a file: all of them).
 
-Each runs in a world of its own (`worlds`), which a second process of this program is put into; what it says comes
-out as it is said, and its report stands in DIRECTORY/report.json.
+Each runs in a world of its own (`worlds`), which a second process of this program is put into; what it says
+comes out as it is said, and its report stands in DIRECTORY/report.json.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LONGEST_S = 1_500
 
 @dataclass(frozen=True)
 class Report:
-    """Of one scenario. `failure`: empty if it went well, else what was not as it should be; `details`: where, and
-    the ends of the nodes' logs.
+    """Of one scenario. `failure`: empty if it went well, else what was not as it should be; `details`: where,
+    and the ends of the nodes' logs.
     """
 
     name: str
@@ -128,15 +128,14 @@ def _finish(state: commands.Run, say: Any) -> int:
     network.load.stop()
     target = network.highest()
     to_the_end = {member.number for member in network.serving}
-    for member in network.serving:
-        network.wait(lambda member=member: member.height >= target, f"{member.number} at {target}")  # type: ignore[misc]
+    network.wait(lambda: all(one.height >= target for one in network.serving), f"all at {target}")
     for member in network.members.values():
         member.stop()
     ledgers = {one.layout.ledger: one.number in to_the_end for one in network.members.values()}
     found = require_whole(ledgers, network.genesis, network.acknowledged())
     say(
         f"whole: {len(ledgers)} machines alike in {found.compared} blocks; {len(network.acknowledged())}"
-        f" acknowledged transactions kept, {network.load.refused} refused; slowest {network.load.slowest_s:.1f} s"
+        f" acknowledged kept, {network.load.refused} refused; slowest {network.load.slowest_s:.1f} s"
     )
     return found.common_height
 

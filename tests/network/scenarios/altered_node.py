@@ -1,4 +1,6 @@
-"""`shelian node` with a fault put into it: for scenarios only. Arguments: an `Alteration` in JSON, then `shelian`'s.
+"""`shelian node` with a fault put into it: for scenarios only.
+
+Arguments: an `Alteration` in JSON, then those of `shelian`.
 
 What is altered is what somebody who changes the program could alter, or what a broken machine does:
 

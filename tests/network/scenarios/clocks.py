@@ -1,8 +1,9 @@
 """A cometbft whose clock is wrong.
 
-CometBFT is one static Go program: what shifts the clock of others by preloading a library does not reach it. So it
-is built once more from the same source with another `time.Now` (`go build -overlay`, nothing of Go or CometBFT is
-changed): that adds as many seconds as the file `clock` in its home says. The program is kept in a cache.
+CometBFT is one static Go program: what shifts the clock of others by preloading a library does not reach it.
+So it is built once more from the same source with another `time.Now` (`go build -overlay`, nothing of Go or
+CometBFT is changed): that adds as many seconds as the file `clock` in its home says. The program is kept in a
+cache.
 """
 
 from __future__ import annotations

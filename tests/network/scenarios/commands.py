@@ -353,11 +353,20 @@ def expect_misbehaviour(run: Run, machine: int, seconds: float) -> None:
 @command("expect failure <code:word> of <machine:machine> within <seconds:number> s")
 def expect_failure(run: Run, code: str, machine: int, seconds: float) -> None:
     """It has stopped by itself and says why; it still answers."""
+    _expect_word(run, "failure", code, machine, seconds)
+
+
+@command("expect alarm <code:word> of <machine:machine> within <seconds:number> s")
+def expect_alarm(run: Run, code: str, machine: int, seconds: float) -> None:
+    """It says what is wrong, and goes on by itself when that is over."""
+    _expect_word(run, "alarm", code, machine, seconds)
+
+
+def _expect_word(run: Run, kind: str, code: str, machine: int, seconds: float) -> None:
     (member,) = run.network.of((machine,))
-    run.network.wait(
-        lambda: code in str(member.status.get("failure")), f"{machine} fails with {code}", seconds
-    )
-    run.network.notes.append(f"{machine}: {str(member.status['failure'])[:120]}")
+    run.network.wait(lambda: code in str(member.status.get(kind)), f"{kind} {code} of {machine}", seconds)
+    what, since = run.network.last_act
+    run.network.notes.append(f"{what}: {machine} says {code} after {time.monotonic() - since:.1f} s")
 
 
 @command("expect rejected proposals of <machine:machine> within <seconds:number> s")

@@ -1,8 +1,8 @@
 """The language of scenario files: one command a line, `#` begins a comment. See docs/SCENARIOS.md.
 
-A command is a function with a pattern: words, and in angle brackets what the function takes, by the name of its
-parameter. The kind stands behind the name: ``<seconds:number>``, ``<machines:machines>``. A line that fits no
-pattern is an error with file and line, before anything is started.
+A command is a function with a pattern: words, and in angle brackets what the function takes, by the name of
+its parameter. The kind stands behind the name: ``<seconds:number>``, ``<machines:machines>``. A line that
+fits no pattern is an error with file and line, before anything is started.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One machine of a scenario: a directory, a network of its own, and on it `shelian node` with its CometBFT."""
+"""One machine of a scenario: a directory, a network of its own, and `shelian node` with its CometBFT."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tests.network.scenarios.worlds import Place, small_disk
 
 STEP_S = 0.05
 PATIENCE_S = 300.0
-"""Four nodes on a busy machine with two cores take their time; nothing here says how fast something must be."""
+"""Four nodes on a busy machine with two cores take their time; nothing here says how fast something is."""
 SPARE = 2
 """Machines beside the validators, for those who join and for twins."""
 HEARTBEAT_MS = 15_000
@@ -105,7 +105,7 @@ class Network:
         return max((member.height for member in self.serving), default=0)
 
     def probe(self, members: Sequence[Member], seconds: float) -> list[float]:
-        """When each acknowledged a transaction sent to it alone (monotonic). Fails if one does not in time."""
+        """When each acknowledged a transaction sent to it alone (monotonic). Fails if one does not."""
         times: dict[int, float] = {}
 
         def ask(member: Member) -> None:

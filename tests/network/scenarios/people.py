@@ -1,4 +1,4 @@
-"""Who is on a scenario's chain: four agencies with registrars, people and programs who make the load; genesis.
+"""Who is on a scenario's chain: four agencies, their operators, who makes the load; its genesis.
 
 Keys follow from names, so a run can be repeated.
 """

@@ -2,10 +2,10 @@
 
 For each height in turn:
 
-1. The header is made anew out of what the fresh ledger says of itself, as the embedded engine makes its own, and
-   compared with the one the validators signed: every field but the evidence's hash, which no ledger knows.
-2. So is the block's id, with all its parts (where the block brought no evidence), from the transactions and the
-   commit for the block before.
+1. The header is made anew out of what the fresh ledger says of itself, as the embedded engine makes its own,
+   and compared with the one the validators signed: every field but the evidence's hash, which no ledger has.
+2. So is the block's id, with all its parts (where the block brought no evidence), from the transactions and
+   the commit for the block before.
 3. The block is finalized: state root, each result, each receipt and the gas must be those on record.
 4. It is committed with header and commits, in one batch.
 """
@@ -24,8 +24,8 @@ from node.state.blocks import StoredValidator
 
 
 def replay(decided: Path, genesis: Genesis, fresh: Path) -> int:
-    """The ledger at `decided`, from its genesis on, into a new one at `fresh`: the height reached. Fails at what
-    differs; the newest blocks, whose headers have not come yet, are compared by 3 alone.
+    """The ledger at `decided`, from its genesis on, into a new one at `fresh`: the height reached. Fails at
+    what differs; the newest blocks, whose headers have not come yet, are compared by 3 alone.
     """
     Ledger.create(fresh, genesis).close()
     with (
@@ -72,7 +72,7 @@ def _replay_one(theirs: LedgerSnapshot, ours: Ledger, height: int, last_commit: 
 def _make_header(
     ours: Ledger, decided: Header, transactions: tuple[bytes, ...], last_commit: Commit
 ) -> Header:
-    """What was decided and is not the ledger's to know (time, proposer, evidence) comes from the decided one."""
+    """What is not the ledger's to know (time, proposer, evidence) comes from the decided one."""
     tip, params = ours.tip, ours.genesis.consensus_params
     return Header(
         chain_name=ours.genesis.chain_name,

@@ -1,14 +1,14 @@
 """The network between a scenario's machines: an Ethernet switch in user space.
 
-Every machine's interface is a TAP device; this process holds the other ends. It carries frames from one to the
-other and does to them what a scenario says: late, later still by chance, lost by chance, not at all across a
-partition. Nobody is told: frames vanish, as they do on a real line. (The kernel's `netem` is a module that many
-machines do not have, and it knows no partitions; so there is one way to do all of it, here.)
+Every machine's interface is a TAP device; this process holds the other ends. It carries frames from one to
+the other and does to them what a scenario says: late, later still by chance, lost by chance, not at all
+across a partition. Nobody is told: frames vanish, as they do on a real line. (The kernel's `netem` is a module that
+many machines do not have, and it knows no partitions; so there is one way to do all of it, here.)
 
     python -m tests.network.scenarios.switch SEED NUMBER:DESCRIPTOR …
 
-A line of JSON on stdin is a new state of affairs (`State`); the answer is a line with what was carried so far.
-It ends with its stdin.
+A line of JSON on stdin is a new state of affairs (`State`); the answer is a line with what was carried. It
+ends with its stdin.
 """
 
 from __future__ import annotations

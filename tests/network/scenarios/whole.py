@@ -2,12 +2,14 @@
 
 1. Block hash and state root of every height are the same on every machine that holds it.
 2. `check_ledger` finds nothing on any of them.
-3. Nothing acknowledged is lost: each receipt that a user was shown is on every machine, in the same block, with
-   the same status.
+3. Nothing acknowledged is lost: each receipt that a user was shown is on every machine, in the same block,
+   with the same status.
+4. The blocks of one of them, replayed without CometBFT, give the same (`replay`).
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from node.chain.receipt import decode_receipt
 from node.ledger import Ledger, LedgerSnapshot
 from node.ledger.check import check_ledger
 from tests.network.scenarios.load import Acknowledged
+from tests.network.scenarios.replay import replay
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Found:
 def require_whole(
     ledgers: Mapping[Path, bool], genesis: Genesis, acknowledged: Sequence[Acknowledged]
 ) -> Found:
-    """Of machines that were stopped: the paths of their ledgers, and whether it ran to the end, so that it must
-    hold everything. Fails with what is wrong.
+    """Of machines that were stopped: the paths of their ledgers, and whether it ran to the end, so that it
+    must hold everything. Fails with what is wrong.
     """
     chains = {path: _chain(path, genesis) for path in ledgers}
     compared = max(tip for tip, _, _ in chains.values())
@@ -47,6 +50,9 @@ def require_whole(
                     _require_kept(snapshot, one, path)
         report = check_ledger(path, genesis)
         assert report.ok, f"{path}: {report.findings}"
+    begun_at_genesis = [path for path, (_, base, _) in chains.items() if base == 0 and ledgers[path]]
+    with tempfile.TemporaryDirectory(prefix="shelian-replay-") as scratch:
+        replay(begun_at_genesis[0], genesis, Path(scratch) / "fresh")
     return Found(min(tip for path, (tip, _, _) in chains.items() if ledgers[path]), compared)
 
 

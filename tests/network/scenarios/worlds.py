@@ -1,8 +1,8 @@
 """Namespaces of Linux: a world of its own for a scenario, and in it a network of its own for each machine.
 
-`enter_world` starts a program in new namespaces for processes, mounts and network. Whatever happens to it, the
-kernel ends every process in it, and with them go all interfaces and mounts: nothing has to be cleaned up, not
-even after a run that was killed. It ends by itself when the one who started it is gone, however that was.
+`enter_world` starts a program in new namespaces for processes, mounts and network. Whatever happens to it,
+the kernel ends every process in it, and with them go all interfaces and mounts: nothing has to be cleaned up,
+not even after a run that was killed. It ends by itself when the one who started it is gone, however that was.
 
 In a world, `Place` is a network namespace with one Ethernet interface, whose other end is a file descriptor
 (TAP). `with place:` moves the calling thread there: sockets opened and programs started within belong to it.
@@ -101,7 +101,7 @@ class Place:
             lines = ["link set lo up", "link set eth0 addrgenmode none"]
             lines.append(f"link set eth0 address {_hardware_address(number)}")
             lines += [f"addr add {self.address}/24 dev eth0", "link set eth0 up"]
-            # Neighbours are known for good: whom a partition hides does not answer, as somebody far away does not.
+            # Neighbours are known for good: whom a partition hides is silent, as somebody far away is.
             lines += [
                 f"neigh replace {address_of(other)} lladdr {_hardware_address(other)} dev eth0 nud permanent"
                 for other in range(1, MACHINES + 1)
