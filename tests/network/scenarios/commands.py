@@ -12,8 +12,8 @@ from tests.network.scenarios import votes
 from tests.network.scenarios.clocks import shifted_cometbft
 from tests.network.scenarios.language import EVERYBODY, Machines, command
 from tests.network.scenarios.member import RPC, Alteration, Member
-from tests.network.scenarios.network import PATIENCE_S, Network, Recovery, make_network, with_lines
 from tests.network.scenarios.people import POWER, owner_of, validator_key
+from tests.network.scenarios.scene import PATIENCE_S, Network, Recovery, make_network, with_lines
 from tests.network.scenarios.switch import Line, State
 from tests.network.scenarios.worlds import address_of
 

@@ -1,8 +1,8 @@
 """Somebody works while things break: transfers, documents, calls that fail, and some that must be refused.
 
 Each sender has one transaction under way. What a sender is told, is kept: a transaction is *acknowledged*
-when a node showed its receipt. One that no node acknowledged is sent again, the same bytes, to the next node, as a
-program of an agency does; so it is in one block at most.
+when a node showed its receipt. One that no node acknowledged is sent again, the same bytes, to the next node,
+as a program of an agency does; so it is in one block at most.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from network.comet.home import node_id
 from node.chain.rules import FIRST_RULES
 from node.chain.transaction import Call
 from tests.network.comet.small_network import public_key, seed
-from tests.network.scenarios.network import Network
 from tests.network.scenarios.people import AGENCIES, OPERATORS, digest
+from tests.network.scenarios.scene import Network
 
 _numbers = count(1)
 
