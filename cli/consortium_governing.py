@@ -20,12 +20,15 @@ from cli.consortium_words import in_words
 from cli.demo_consortium import Layout
 from cli.output import result, say
 from contracts.bindings import consortium
+from identity.errors import NodeError
 from identity.keystore import load_key, load_key_file
 from identity.node import NodeClient
 from network.comet.home import CometPlace, load_node_key, load_settings
 from network.consortium.acting import Actor, recognise, require_voter, send
+from network.consortium.enrolment import Enrolment
+from network.consortium.findings import UNSEEN, Finding, Level, Sight
 from network.consortium.governance import Governance, MembershipError
-from network.consortium.motions import Motion, gather, propose
+from network.consortium.motions import Motion, admit, gather, propose
 from network.consortium.plain_words import (
     STATES,
     State,
@@ -35,15 +38,7 @@ from network.consortium.plain_words import (
     state_of,
     tallies,
 )
-from network.consortium.preflight import (
-    UNSEEN,
-    Finding,
-    Preflight,
-    Sight,
-    Tables,
-    preflight,
-    require_passable,
-)
+from network.consortium.preflight import Preflight, Tables, preflight, require_passable
 from network.consortium.reading import dry_run, read_governance, read_proposals, read_sight
 from node.chain.genesis import Genesis
 from node.chain.transaction import Call
@@ -88,7 +83,7 @@ class Desk:
     node: NodeClient
     genesis: Genesis | None
     sight: Sight
-    names_by_certificate: Mapping[bytes, str]
+    enrolments: tuple[Enrolment, ...]
 
     def look(self, calls: Sequence[Call] = ()) -> Governance:
         """The state now, with names where files tell them."""
@@ -103,9 +98,10 @@ class Desk:
                     self.genesis.hash,
                 )
             names = {one.id: one.name for one in self.genesis.organisations}
+        known = {one.content.certificate.fingerprint: one.content.name for one in self.enrolments}
         for member in found.members:
-            if member.certificate in self.names_by_certificate:
-                names[member.id] = self.names_by_certificate[member.certificate]
+            if member.certificate in known:
+                names[member.id] = known[member.certificate]
         return replace(found, names=names)
 
 
@@ -121,11 +117,13 @@ def open_desk(
         if layout.comet.is_dir():
             place = CometPlace(layout.comet)
             own = validator_address(load_node_key(place))
-            sight = read_sight(load_settings(place).rpc_address, own)
-    names = {
-        one.content.certificate.fingerprint: one.content.name for one in load_enrolments(enrolments or ())
-    }
-    return Desk(NodeClient(url, token=token), genesis, sight, names)
+            try:
+                sight = read_sight(load_settings(place).rpc_address, own)
+            except NodeError as error:
+                say(
+                    f"看不到本机 CometBFT，不知道谁连着 who is connected is not known: {escape(error.message)}"
+                )
+    return Desk(NodeClient(url, token=token), genesis, sight, load_enrolments(enrolments or ()))
 
 
 def open_actor(desk: Desk, governance: Governance, key: Path, passphrase_file: PassphraseFile) -> Actor:
@@ -133,6 +131,32 @@ def open_actor(desk: Desk, governance: Governance, key: Path, passphrase_file: P
     file = load_key_file(key)
     opened = load_key(key, passphrase_of(file.purpose, passphrase_file), chain_purpose=governance.purpose)
     return recognise(desk.node, opened)
+
+
+def compare_with_files(desk: Desk, calls: Sequence[Call]) -> list[Finding]:
+    """A motion that admits an agency whose enrolment is at hand must be exactly what follows from that file:
+    who votes then knows whom, with which keys."""
+    if not calls or calls[0].data[:4] != consortium.AddOrganisationArgs.SELECTOR:
+        return []
+    args = consortium.decode_call(calls[0].data)[1]
+    assert isinstance(args, consortium.AddOrganisationArgs)  # noqa: S101 (for the type checker)
+    for one in desk.enrolments:
+        if one.content.certificate.fingerprint != args.certificate:
+            continue
+        if tuple(calls) == admit(one.content, args.organisation):
+            say(f"与登记文件完全相符 exactly what the enrolment of {escape(one.who)} says")
+            return []
+        return [
+            Finding(
+                "preflight.other_enrolment",
+                Level.REFUSAL,
+                "议案与手里的登记文件不符：密钥、登记员或签名页被换过。",
+                "the motion is not what the enrolment at hand says: keys, registrars or pages differ.",
+                one.who,
+                one.hash,
+            )
+        ]
+    return []
 
 
 # ---- putting to the vote, voting, carrying out

@@ -49,6 +49,8 @@ from node.chain.genesis import ORGANISATION_KINDS
 
 validator = typer.Typer(no_args_is_help=True, help="验证者的票权 voting power, each change a vote of its own")
 
+node_app = typer.Typer(no_args_is_help=True, help="节点名单 which nodes may connect")
+
 EnrolmentFile = Annotated[Path, typer.Argument(help="登记文件 the agency's file of `enrol`")]
 OrganisationId = Annotated[int, typer.Argument(metavar="ORGANISATION", help="成员编号 the member's number")]
 
@@ -166,6 +168,52 @@ def validator_set(
         despite=despite,
         as_json=as_json,
     )
+
+
+@node_app.command("add")
+def node_add(
+    node_id: Annotated[str, typer.Argument(help="节点编号 node id, 40 digits")],
+    organisation: OrganisationId,
+    key: OptionalKey = None,
+    node: NodeUrl = DEFAULT_NODE,
+    data: OwnData = None,
+    yes: Yes = False,
+    dry: DryRun = False,
+    despite: Despite = None,
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put another node of a member to the vote: a second one, or one that was struck off."""
+    put_to_vote(
+        open_desk(node, token_file, data), (consortium.set_peer(_node_id(node_id), organisation, True),),
+        key, passphrase_file, yes=yes, dry=dry, despite=despite, as_json=as_json,
+    )  # fmt: skip
+
+
+@node_app.command("strike")
+def node_strike(
+    node_id: Annotated[str, typer.Argument(help="节点编号 node id, 40 digits")],
+    key: OptionalKey = None,
+    node: NodeUrl = DEFAULT_NODE,
+    data: OwnData = None,
+    yes: Yes = False,
+    dry: DryRun = False,
+    despite: Despite = None,
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put to the vote that a node may connect no longer; when the vote is carried out it is cut off."""
+    desk = open_desk(node, token_file, data)
+    id = _node_id(node_id)
+    row = next((one for one in desk.look().peers if one.node_id == id), None)
+    if row is None:
+        raise MembershipError("membership.unknown_node", "名单上没有这台节点 no such node on the list", id)
+    put_to_vote(
+        desk, (consortium.set_peer(id, row.organisation, False),), key, passphrase_file,
+        yes=yes, dry=dry, despite=despite, as_json=as_json,
+    )  # fmt: skip
 
 
 def leave(
@@ -488,6 +536,16 @@ def _place(
 def _is_open(desk: Desk, relying_party: bytes) -> bool:
     row = consortium.decode_relying_party(desk.node.call(consortium.relying_party(relying_party)))
     return any(row.rp_id_hash)
+
+
+def _node_id(text: str) -> bytes:
+    try:
+        id = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        id = b""
+    if len(id) != 20:
+        raise MembershipError("membership.bad_value", "节点编号 a node id has 40 digits", text)
+    return id
 
 
 def _key(text: str) -> bytes:

@@ -6,6 +6,7 @@ carries the motion out, unless it is told not to.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from cli.consortium_governing import (
     TokenFile,
     Yes,
     carry_out,
+    compare_with_files,
     confirm,
     find_motion,
     motion_json,
@@ -308,7 +310,9 @@ def _look(desk: Desk, id: str) -> tuple[Motion, Governance, Preflight | None]:
         return motion, governance, None
     calls = [one.call for one in motion.proposals if one.executed is None]
     error = dry_run(desk.node, calls, executing=False)
-    return motion, governance, preflight(governance, calls, sight=desk.sight, dry_run=error)
+    found = preflight(governance, calls, sight=desk.sight, dry_run=error)
+    more = compare_with_files(desk, motion.calls)
+    return motion, governance, replace(found, findings=(*more, *found.findings))
 
 
 def _voter(desk: Desk, governance: Governance, key: Path | None, passphrase_file: Path | None) -> Actor:

@@ -236,7 +236,7 @@ def _consortium_words(governance: Governance, call: Call) -> Words:
                 f"a place where people of {of.en} sign",
             )
         case consortium.SetOriginArgs() as one:
-            origin = one.origin.decode("utf-8", "backslashreplace")
+            origin = _visible(one.origin)
             verb = ("准许", "allow") if one.allowed else ("禁止", "forbid")
             return Words(
                 f"{verb[0]}在 {origin} 签名（来源 {_short(one.relying_party)}）", f"{verb[1]} signing there"
@@ -306,6 +306,12 @@ def _value(value: object) -> object:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
     return value
+
+
+def _visible(text: bytes) -> str:
+    """Somebody else's text for a screen: what does not print is shown as its escape."""
+    decoded = text.decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in decoded)
 
 
 def _short(key: bytes) -> str:

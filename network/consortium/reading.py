@@ -21,6 +21,7 @@ from contracts.error_words import ERROR_WORDS
 from contracts.vocabulary import Domain, Role
 from identity.errors import NodeError
 from identity.node import NodeClient
+from network.consortium.findings import Sight
 from network.consortium.governance import (
     Attendance,
     Governance,
@@ -30,7 +31,6 @@ from network.consortium.governance import (
     Seat,
 )
 from network.consortium.motions import Proposal
-from network.consortium.preflight import LOOKED_AT, Sight
 from node.chain.encoding import keccak256
 from node.chain.errors import DecodeError, ShelianError
 from node.chain.rules import CONSORTIUM, IDENTITY_REGISTRY
@@ -38,6 +38,8 @@ from node.chain.signing import ED25519
 from node.chain.transaction import Call
 from node.chain.validators import Validator
 
+LOOKED_AT: Final = 20
+"""Blocks whose signatures are looked at, by default."""
 LOG_WINDOW: Final = 50_000
 """Blocks of one search; a node searches 100,000 at most."""
 VOTING_TIME_S: Final = 90 * 86_400

@@ -137,7 +137,8 @@ def require_validator_switch(
 ) -> bytes:
     """The new validator key, if a stopped node may begin to sign with it: its public part.
 
-    `in_use`: public part of the key in the node's directory; `height`: of its ledger's tip;
+    `in_use`: public part of the key in the node's directory, the new one's where
+    a switch was cut off; `height`: of its ledger's tip;
     `next_validators`: who signs the block after it, by that ledger; `state_file`: CometBFT's record of what
     was signed last.
 
@@ -159,7 +160,7 @@ def require_validator_switch(
             {"height": height, "key": new},
             "the new key among the next block's validators",
         )
-    if in_use in keys:
+    if in_use != new and in_use in keys:
         raise MembershipError(
             "rotation.old_still_counts",
             "旧密钥仍是验证者，两把不能同时用 the old key is still a validator's: never sign with both",

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
 from contracts.bindings import consortium
+from network.consortium.findings import Sight
 from network.consortium.governance import Attendance, Governance, Member, PeerRow, Seat, apply_calls
-from network.consortium.preflight import Sight, preflight
+from network.consortium.preflight import preflight
 from node.chain.encoding import sha256
 from node.chain.transaction import Call
 from node.chain.validators import Validator, validator_address

@@ -83,6 +83,7 @@ def test_names_powers_and_keys_stand_in_the_words() -> None:
     assert "10" in words.zh
     origin = call_words(GOVERNANCE, consortium.set_origin(KEY, b"https://evil\x1b[2J.example", True))
     assert "https://evil" in origin.zh
+    assert "\x1b" not in origin.zh
 
 
 def test_a_member_admitted_by_a_motion_is_known_to_its_later_lines() -> None:
