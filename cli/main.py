@@ -15,6 +15,7 @@ import typer
 
 from cli import (
     accounts,
+    backup,
     check,
     consortium,
     consortium_up,
@@ -42,6 +43,8 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 node.app.command("repair")(repair.repair)
+node.app.command("backup")(backup.backup)
+node.app.command("restore")(backup.restore)
 node.app.add_typer(snapshot.app, name="snapshot")
 node.app.command("status")(node_status.status)
 app.add_typer(node.app, name="node")

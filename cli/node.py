@@ -14,6 +14,7 @@ from cli.passphrase import passphrase_for
 from cli.system import DEFAULT_PORT_BASE, OFFSETS, SystemFault
 from identity.keys import KeyPair
 from identity.keystore import load_key
+from network.consortium.closing import require_not_ended
 from network.embedded import Pace, ValidatorKey
 from network.operations.port import PORT_ABOVE_RPC, operations_config
 from network.runner import CometConfig, EmbeddedConfig, HistoryFrom, NodeConfig, run_node
@@ -104,6 +105,7 @@ def node(
                 "" if history_token_file is None else history_token_file.read_text().strip(),
                 history_ca,
             ),
+            data=layout.data,
             operations=_operations(rpc, operations),
             operations_required=operations is not None,
         )
@@ -135,6 +137,7 @@ def _engine(
     """A directory of CometBFT makes the node one of a consortium."""
     if layout.comet.is_dir():
         return CometConfig(layout.comet)
+    require_not_ended(layout.data, layout.validator_key)
     passphrase = passphrase_for(genesis.purpose, passphrase_file)
     key = load_key(layout.validator_key, passphrase, chain_purpose=genesis.purpose)
     return EmbeddedConfig(validator_key(key), Pace(heartbeat_s=heartbeat))

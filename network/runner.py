@@ -25,6 +25,8 @@ import structlog
 import uvloop
 
 from network.backfill import Backfill
+from network.backing_up import backup_command
+from network.control import Control, ControlRefused, control_socket
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import Engine, EngineStatus
 from network.history_source import HistorySource
@@ -117,6 +119,8 @@ class NodeConfig:
         snapshot_every: a snapshot is made every so many blocks; 0: none.
         snapshots_kept: how many of them, newest first.
         history_from: where blocks below a snapshot come from.
+        data: the data directory that the ledger's lies in (`node/ledger`), for the control socket and what it
+            is asked for; None: there is no socket.
         operations: where and for whom the operations port listens; None: it does not.
         operations_required: a node whose operations port cannot listen does not start.
     """
@@ -130,6 +134,7 @@ class NodeConfig:
     snapshot_every: int = 0
     snapshots_kept: int = 2
     history_from: HistoryFrom = HistoryFrom()
+    data: Path | None = None
     operations: RpcConfig | None = None
     operations_required: bool = False
 
@@ -157,6 +162,7 @@ class Node:
                     self._ledger, config.shelf, every=config.snapshot_every, keep=config.snapshots_kept
                 )
             self._backfill = Backfill(self._ledger, config.history_from.sources())
+            self._control: Control | None = None
             self._server = RpcServer(self, config.rpc)
             self._operations = None
             if config.operations is not None:
@@ -235,6 +241,7 @@ class Node:
         self._backfill.start()
         if self._snapshots is not None:
             self._snapshots.start()
+        await self._start_control()
         tip = self._ledger.tip
         _log.info(
             "node started",
@@ -259,12 +266,28 @@ class Node:
             NodeCard(os.getpid(), self.url, self.operations_url, str(self._config.directory)),
         )
 
+    async def _start_control(self) -> None:
+        data = self._config.data
+        if data is None:
+            return
+        control = Control(
+            control_socket(data / "node"), {"backup": backup_command(lambda: self._ledger, data)}
+        )
+        try:
+            await control.start()
+        except ControlRefused as error:
+            _log.warning("the node runs without its control socket", code=error.code, error=str(error))
+        else:
+            self._control = control
+
     def is_alive(self) -> bool:
         """The ledger can be read. Raises LedgerError state.*."""
         with self._ledger.snapshot() as snapshot:
             return snapshot.block(snapshot.tip.height) is not None or not snapshot.tip.height
 
     async def stop(self) -> None:
+        if self._control is not None:
+            await self._control.stop()
         if self._operations is not None:
             await asyncio.to_thread(self._operations.stop)
         await self._server.stop()

@@ -40,6 +40,7 @@ from network.comet.faults import CometFault
 from network.comet.forwarding import Forwarding
 from network.comet.genesis_check import check_imported, check_init_chain
 from network.comet.peers import PeerFilter
+from network.comet.retracing import Retracing
 from network.comet.state_sync import StateSync
 from network.intake import Outcome
 from node.chain.encoding import keccak256
@@ -56,7 +57,7 @@ CHECK_REFUSED: Final = 1
 CHECK_HELD_BACK: Final = 2
 """Codes of CheckTx: in our pool and ready; not in our pool; in our pool, but a nonce before it is missing."""
 
-_NEVER_HEALED: Final = ("comet.other_genesis", "comet.not_imported")
+_NEVER_HEALED: Final = ("comet.other_genesis", "comet.not_imported", "comet.other_block")
 """What a restart of CometBFT only finds again."""
 _SOFTWARE: Final = "shelian"
 _REMEMBERED: Final = 100
@@ -96,8 +97,11 @@ class Application:
         peers: PeerFilter,
         state_sync: StateSync,
         clock_ns: Callable[[], int],
+        retracing: Retracing | None = None,
     ) -> None:
-        """`submit` checks transactions and puts them into the pool (`network.intake.Intake`)."""
+        """`submit` checks transactions and puts them into the pool (`network.intake.Intake`). `retracing`:
+        CometBFT comes after the ledger.
+        """
         self._ledger = ledger
         self._pool = pool
         self._submit = submit
@@ -106,6 +110,7 @@ class Application:
         self._peers = peers
         self._state_sync = state_sync
         self._clock_ns = clock_ns
+        self._retracing = retracing
         self._consensus = ThreadPoolExecutor(1, thread_name_prefix="consensus")
         self._finalized: FinalizedBlock | None = None
         self._failure: ShelianError | None = None
@@ -132,7 +137,14 @@ class Application:
     # ---- answered at once
 
     async def info(self, request: pb.RequestInfo) -> pb.ResponseInfo:
-        tip = self._ledger.tip
+        tip, behind = self._ledger.tip, self._retracing
+        if behind is not None:
+            return pb.ResponseInfo(
+                data=_SOFTWARE,
+                app_version=behind.version,
+                last_block_height=behind.height,
+                last_block_app_hash=behind.app_hash if behind.height else b"",
+            )
         height = self._reported_height(tip.height)
         return pb.ResponseInfo(
             data=_SOFTWARE,
@@ -237,7 +249,7 @@ class Application:
         return await self._state_sync.load(request)
 
     async def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
-        return await self._in_order(self._state_sync.offer, request)
+        return await self._in_order(self._offer, request)
 
     async def apply_snapshot_chunk(
         self, request: pb.RequestApplySnapshotChunk
@@ -264,7 +276,10 @@ class Application:
             raise
 
     def _init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
-        ledger = self._ledger
+        ledger, behind = self._ledger, self._retracing
+        if behind is not None and not behind.height:
+            check_init_chain(request, ledger.genesis)
+            return pb.ResponseInitChain(app_hash=behind.app_hash)
         if self._reported_height(ledger.tip.height):
             raise CometFault(
                 "comet.init_chain_late", "this ledger has blocks of the chain already", ledger.tip.height, 0
@@ -297,6 +312,8 @@ class Application:
         return status(status=status.ACCEPT)
 
     def _finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
+        if self._retracing is not None:
+            return self._retracing.finalize(request)
         block = DecidedBlock(
             request.height,
             _nanoseconds(request.time),
@@ -328,6 +345,10 @@ class Application:
         return response
 
     def _commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
+        if self._retracing is not None:
+            self._retracing.commit()
+            self._end_retracing()
+            return pb.ResponseCommit()
         finalized = self._finalized
         if finalized is None:
             raise CometFault(
@@ -339,7 +360,18 @@ class Application:
         self._headers.committed()
         return pb.ResponseCommit(retain_height=self._retain_height(finalized.block.height))
 
+    def _end_retracing(self) -> None:
+        if self._retracing is not None and self._retracing.is_done:
+            self._retracing = None
+
+    def _offer(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
+        return (self._retracing or self._state_sync).offer(request)
+
     def _apply_chunk(self, request: pb.RequestApplySnapshotChunk) -> pb.ResponseApplySnapshotChunk:
+        if self._retracing is not None:
+            taken = self._retracing.apply(request)
+            self._end_retracing()
+            return taken
         before = self._ledger.tip
         answer = self._state_sync.apply(request)
         if self._ledger.tip is not before:

@@ -70,6 +70,11 @@ def load_public_key(path: Path) -> bytes:
     return bytes(_load_key(path).verify_key)
 
 
+def load_seed(path: Path) -> bytes:
+    """The secret, 32 bytes. Raises what `load_public_key` raises."""
+    return bytes(_load_key(path))
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Mode 0600, and the name appears only when the bytes are on the disk. Raises FileExistsError."""
     temporary = _write_beside(path, data)

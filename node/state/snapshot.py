@@ -158,6 +158,15 @@ class DatabaseSnapshot:
         except (plyvel.Error, RuntimeError) as error:
             raise read_error(error) from error
 
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every row of every table: whole database key and value, in order of keys."""
+        try:
+            with contextlib.closing(self._raw.iterator(verify_checksums=True, fill_cache=False)) as rows:
+                while (row := next(rows, None)) is not None:
+                    yield row
+        except (plyvel.Error, RuntimeError) as error:
+            raise read_error(error) from error
+
     def key_cursor(self, prefix: bytes) -> KeyCursor:
         """A jumping walk over the whole database keys that start with `prefix`; close it."""
         try:
