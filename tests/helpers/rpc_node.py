@@ -72,6 +72,7 @@ class RunningNode:
         makes_blocks: bool = True,
         retention: Retention = ARCHIVE,
         signing_key: SigningKey | None = None,
+        operations: RpcConfig | None = None,
     ) -> None:
         """`signing_key`: of the one validator, where the ledger is not the helpers' own."""
         if not path.exists():
@@ -81,7 +82,9 @@ class RunningNode:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rpc-loop", daemon=True)
         self._thread.start()
-        self.node = Node(NodeConfig(path, EmbeddedConfig(key, pace), config, retention=retention))
+        self.node = Node(
+            NodeConfig(path, EmbeddedConfig(key, pace), config, retention=retention, operations=operations)
+        )
         # A node whose engine rests: what is sent to it stays in the pool.
         self._run(self.node.start() if makes_blocks else self.node._server.start())
         self.url = self.node.url
@@ -195,6 +198,7 @@ def running_node(
     makes_blocks: bool = True,
     retention: Retention = ARCHIVE,
     signing_key: SigningKey | None = None,
+    operations: RpcConfig | None = None,
     **config: Any,
 ) -> Iterator[RunningNode]:
     """A node on a free port, stopped at the end. It takes up the ledger that is there, if there is one."""
@@ -206,6 +210,7 @@ def running_node(
         makes_blocks=makes_blocks,
         retention=retention,
         signing_key=signing_key,
+        operations=operations,
     )
     try:
         yield node
