@@ -22,6 +22,7 @@ import typer
 
 from cli import (
     consortium_genesis,
+    consortium_graduate,
     consortium_join,
     consortium_membership,
     consortium_rotate,
@@ -62,6 +63,7 @@ from network.consortium.keys import (
     node_signer,
     open_ca,
     read_bytes,
+    require_node_keys,
     save_enrolment,
 )
 from network.consortium.registrars import (
@@ -103,6 +105,7 @@ app.command("resume")(consortium_membership.resume)
 app.command("registrars")(consortium_membership.registrars)
 app.add_typer(consortium_membership.validator, name="validator")
 app.add_typer(consortium_rotate.app, name="rotate")
+app.add_typer(consortium_graduate.app, name="graduate")
 
 Kind = Annotated[str, typer.Option(help="机构类别: " + ", ".join(KINDS))]
 Name = Annotated[str, typer.Option(help="机构全称 the agency's full name, everywhere the same")]
@@ -306,16 +309,8 @@ def init(
 ) -> None:
     """Make this member's data directory from a genesis that everybody has signed. Nothing is started."""
     directory = KeyDirectory(keys)
-    own, node = load_enrolment(directory), load_node_keys(directory)
-    content = own.content
-    validator = None if content.validator is None else content.validator.public_key
-    if node.node_public_key != content.node_key or validator not in (None, node.validator_public_key):
-        raise CeremonyError(
-            "keys.other_node",
-            "the keys beside the enrolment are not those it names",
-            node.node_id,
-            own.content.peer,
-        )
+    own = load_enrolment(directory)
+    node, content = require_node_keys(directory, own), own.content
     genesis = load_genesis_file(genesis_file)
     members, signatures = load_ceremony(genesis_file, genesis, enrolment or (), signature or ())
     require_own(members, own)

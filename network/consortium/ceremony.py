@@ -116,11 +116,11 @@ def compare(genesis: Genesis, enrolments: Iterable[Enrolment]) -> tuple[str, ...
     Raises CeremonyError ceremony.genesis_differs and those of `merge`.
     """
     expected = merge_again(genesis, enrolments).genesis
-    got, wanted = (_document(one) for one in (genesis, expected))
+    got, wanted = (document_of(one) for one in (genesis, expected))
     said: list[str] = []
     machine: list[str] = []
     for key in sorted(got.keys() | wanted.keys()):
-        places = _differences(got.get(key), wanted.get(key), key)
+        places = differences(got.get(key), wanted.get(key), key)
         (machine if key in _OF_THE_RELEASE else said).extend(places)
     if said:
         raise CeremonyError(
@@ -327,26 +327,27 @@ def _power(one: Enrolment) -> int:
     return 0 if one.content.validator is None else one.content.validator.power
 
 
-def _document(genesis: Genesis) -> Mapping[str, object]:
+def document_of(genesis: Genesis) -> Mapping[str, object]:
+    """What is hashed of a genesis, as Python data."""
     document = decode_strict_json(genesis.canonical, MAX_GENESIS_BYTES)
     assert isinstance(document, dict)  # noqa: S101 (for the type checker: a Genesis has such bytes)
     return document
 
 
-def _differences(got: object, wanted: object, path: str) -> list[str]:
+def differences(got: object, wanted: object, path: str) -> list[str]:
     """The innermost places where two JSON values differ."""
     if got == wanted:
         return []
     if isinstance(got, dict) and isinstance(wanted, dict):
         keys = sorted(got.keys() | wanted.keys())
         return [
-            place for key in keys for place in _differences(got.get(key), wanted.get(key), f"{path}.{key}")
+            place for key in keys for place in differences(got.get(key), wanted.get(key), f"{path}.{key}")
         ]
     if isinstance(got, list) and isinstance(wanted, list) and len(got) == len(wanted):
         return [
             place
             for index, (one, other) in enumerate(zip(got, wanted, strict=True))
-            for place in _differences(one, other, f"{path}[{index}]")
+            for place in differences(one, other, f"{path}[{index}]")
         ]
     return [path]
 

@@ -8,8 +8,9 @@ contracts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
 from contracts.genesis import (
     GenesisSpec,
@@ -25,10 +26,18 @@ from contracts.genesis import (
 from network.consortium.certificates import decode_certificate
 from node.chain.genesis import FORMAT, ORGANISATION_KINDS, Genesis, build_genesis
 from node.chain.rules import COINBASE, FIRST_RULES, Rules
+from node.chain.transaction import Call
 
 _SECOND_NS = 1_000_000_000
 BLOCK_MAX_BYTES = 4 << 20
 """A block's size: some thousand transactions, and a part set that gossips in a moment."""
+_CONSENSUS_PARAMS: Final = {
+    "block_max_bytes": BLOCK_MAX_BYTES,
+    "block_max_gas": -1,
+    "evidence_max_age_num_blocks": 100_000,
+    "evidence_max_age_duration_ns": 172_800 * _SECOND_NS,
+    "evidence_max_bytes": 1 << 20,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +138,7 @@ def plan_genesis(plan: Plan) -> Genesis:
             "registrars": [_registrar(registrar) for registrar in plan.registrars],
             "relying_parties": [_origin(origin) for origin in plan.origins],
             "rules": _rules(FIRST_RULES),
-            "consensus_params": {
-                "block_max_bytes": BLOCK_MAX_BYTES,
-                "block_max_gas": -1,
-                "evidence_max_age_num_blocks": 100_000,
-                "evidence_max_age_duration_ns": 172_800 * _SECOND_NS,
-                "evidence_max_bytes": 1 << 20,
-            },
+            "consensus_params": _CONSENSUS_PARAMS,
             "alloc": [
                 {"address": _hex(COINBASE), "code": "0x", "nonce": 1},
                 *(
@@ -144,6 +147,47 @@ def plan_genesis(plan: Plan) -> Genesis:
                 ),
             ],
             "calls": [{"to": _hex(call.to), "data": _hex(call.data)} for call in genesis_calls(spec)],
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The chain that a new one goes on from: its genesis, its last height, the rules in force after it."""
+
+    old: Genesis
+    height: int
+    rules: Rules
+
+
+def plan_continuing(
+    ends: Ends,
+    *,
+    chain_name: str,
+    genesis_time_ns: int,
+    members: tuple[Member, ...],
+    validators: tuple[MemberValidator, ...],
+    calls: Sequence[Call],
+) -> Genesis:
+    """The genesis of a chain that goes on with another one's ledger (docs/PROTOCOL.md, section 9): contracts,
+    people, signing pages and rules are those in its state. Raises GenesisError.
+    """
+    return build_genesis(
+        {
+            "format": FORMAT,
+            "chain_name": chain_name,
+            "purpose": ends.old.purpose,
+            "genesis_time_ns": genesis_time_ns,
+            "initial_height": ends.height + 1,
+            "systems": list(ends.old.systems),
+            "organisations": [_member(member) for member in members],
+            "validators": [_validator(validator) for validator in validators],
+            "registrars": [],
+            "relying_parties": [],
+            "rules": _rules(ends.rules),
+            "consensus_params": _CONSENSUS_PARAMS,
+            "alloc": [],
+            "calls": [{"to": _hex(call.to), "data": _hex(call.data)} for call in calls],
         }
     )
 

@@ -221,6 +221,22 @@ def load_node_keys(directory: KeyDirectory) -> NodeKeys:
     return NodeKeys(_load_seed(directory.node_key), _load_seed(directory.validator_key))
 
 
+def require_node_keys(directory: KeyDirectory, own: Enrolment) -> NodeKeys:
+    """The two plain keys, which are those that the enrolment names. Raises CeremonyError keys.other_node and
+    those of `load_node_keys`.
+    """
+    node, content = load_node_keys(directory), own.content
+    validator = None if content.validator is None else content.validator.public_key
+    if node.node_public_key != content.node_key or validator not in (None, node.validator_public_key):
+        raise CeremonyError(
+            "keys.other_node",
+            "the keys beside the enrolment are not those it names",
+            node.node_id,
+            content.peer,
+        )
+    return node
+
+
 def open_ca(directory: KeyDirectory, agency: Agency, passphrase: str) -> Sign:
     """The CA's signature: ES256, r || s with low s.
 

@@ -82,8 +82,8 @@ def merge(
             "ceremony.chain_name", "1 to 50 lower-case letters, digits and hyphens", chain_name
         )
     running = tuple(system for system in SYSTEMS if system in wanted)
-    _check_same_chain(members, chain_name)
-    _check_apart(members)
+    check_same_chain(members, chain_name)
+    check_apart(members)
     _check_kinds(members, running)
     for one in members:
         check_validity(one.content.certificate, moment(genesis_time_ns))
@@ -155,7 +155,8 @@ def faults_tolerated(powers: Iterable[int]) -> int:
     return len(strongest_first)
 
 
-def _check_same_chain(members: Sequence[Enrolment], chain_name: str) -> None:
+def check_same_chain(members: Sequence[Enrolment], chain_name: str) -> None:
+    """All are for this chain, of one purpose, and some sign blocks. Raises CeremonyError as `merge`."""
     if not members:
         raise CeremonyError("ceremony.nobody", "no enrolment was given")
     if len(members) > MAX_ORGANISATIONS:
@@ -178,7 +179,7 @@ def _check_same_chain(members: Sequence[Enrolment], chain_name: str) -> None:
         )
 
 
-def _check_apart(members: Sequence[Enrolment]) -> None:
+def check_apart(members: Sequence[Enrolment]) -> None:
     """Nobody twice: no organisation, key, registrar or address belongs to two enrolments."""
     kinds: dict[str, Enrolment] = {}
     authorities: dict[bytes, Enrolment] = {}
