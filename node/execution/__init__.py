@@ -2,6 +2,8 @@
 
 import os
 
+import node.execution.unused  # noqa: F401 - before the first import of py-evm
+
 # eth-hash picks its keccak once, at import: the C one, not the slower one it would prefer by itself.
 os.environ["ETH_HASH_BACKEND"] = "pysha3"
 
