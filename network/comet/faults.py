@@ -20,18 +20,18 @@ class CometFault(ShelianError):
 
 _CONSENSUS_STOPPED: Final = "CONSENSUS FAILURE!!!"
 _BLOCK_REFUSED: Final = "Error in validation"
-_STATE_DIFFERS: Final = re.compile(r"wrong Block\.Header\.(AppHash|LastResultsHash)")
+_OWN_FAULT: Final = re.compile(r"wrong Block\.Header\.(AppHash|LastResultsHash)|is too far in the future")
 
 
 def has_stopped(message: str, error: str) -> bool:
     """Whether a log line says that CometBFT goes on running but decides nothing any more.
 
     It says so when its consensus fails. While it fetches blocks it does not: a block that contradicts its
-    own state makes it drop the peer that brought it, one after the other, for minutes. But it looks at a
-    block only after more than two thirds have signed it, so it is this node's state that is wrong.
+    own state or clock makes it drop the peer that brought it, one after the other, for minutes. But it looks
+    at a block only after more than two thirds have signed it, so it is this node that is wrong.
     """
     return message == _CONSENSUS_STOPPED or (
-        message == _BLOCK_REFUSED and _STATE_DIFFERS.search(error) is not None
+        message == _BLOCK_REFUSED and _OWN_FAULT.search(error) is not None
     )
 
 
@@ -51,6 +51,13 @@ def _known(pattern: str, code: str, message: str, remedy: str, *, heals: bool = 
 
 
 _KNOWN: Final = (
+    _known(
+        r"block time [^\n]* is too far in the future",
+        "comet.clock_behind",
+        "this machine's clock is behind: the network's blocks seem to come out of the future",
+        "set the clock (and see that NTP runs); the node goes on by itself",
+        heals=True,
+    ),
     _known(
         r"AppHash does not match AppHash after replay|\+2/3 (committed|prevoted for) an invalid block"
         r"|does not match app's AppHash"

@@ -97,6 +97,18 @@ def test_an_error_that_repeats_is_told_once_a_minute_with_its_count() -> None:
             False,
         ),
         ('{"err":"+2/3 committed an invalid block: wrong Block.Header.AppHash"}', "comet.diverged", False),
+        (
+            '{"err":"+2/3 committed an invalid block: block time 2026-11-23 01:32:21 +0000 UTC is too far in the'
+            ' future (wall clock 2026-11-23 01:31:19 +0000 UTC + tolerance 1m0s)"}',
+            "comet.clock_behind",
+            True,
+        ),
+        (
+            '{"_msg":"Error in validation","err":"wrong Block.Header.LastResultsHash.  Expected 0A"}',
+            "comet.diverged",
+            False,
+        ),
+        ('{"_msg":"invalid proposal","err":"wrong Block.Header.AppHash.  Expected 0A"}', "comet.ended", True),
         ("ERROR: error on replay: app block height (9) is higher than core (8)", "comet.ledger_ahead", False),
         ("app block height (1) is too far below block store base (50)", "comet.ledger_behind", False),
         ("ERROR: failed to create node: error in genesis doc: bad", "comet.genesis_refused", False),
