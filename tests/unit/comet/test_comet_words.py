@@ -98,8 +98,8 @@ def test_an_error_that_repeats_is_told_once_a_minute_with_its_count() -> None:
         ),
         ('{"err":"+2/3 committed an invalid block: wrong Block.Header.AppHash"}', "comet.diverged", False),
         (
-            '{"err":"+2/3 committed an invalid block: block time 2026-11-23 01:32:21 +0000 UTC is too far in the'
-            ' future (wall clock 2026-11-23 01:31:19 +0000 UTC + tolerance 1m0s)"}',
+            '{"err":"+2/3 committed an invalid block: block time 2026-11-23 01:32:21 +0000 UTC is too far'
+            ' in the future (wall clock 2026-11-23 01:31:19 +0000 UTC + tolerance 1m0s)"}',
             "comet.clock_behind",
             True,
         ),
