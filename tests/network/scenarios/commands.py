@@ -116,6 +116,7 @@ def restart_each(run: Run) -> None:
         member.start()
         times = run.network.probe([member], PATIENCE_S)
         run.network.recoveries.append(Recovery(f"restart {member.number} in turn", max(times) - began))
+    run.acted("all restarted")
 
 
 # ---- lines

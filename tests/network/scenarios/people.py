@@ -65,7 +65,7 @@ def scenario_genesis(validators: int) -> Genesis:
         Plan(
             chain_name="shelian-scenario",
             purpose="demo",
-            genesis_time_ns=time.time_ns() - 1_000_000_000,
+            genesis_time_ns=time.time_ns() - _HOUR_S * 1_000_000_000,
             members=tuple(
                 Member(id, kind, f"示范 {kind}", bytes([8 + id]) * 32) for id, kind in _KINDS.items()
             ),

@@ -2,8 +2,8 @@
 
 Every machine's interface is a TAP device; this process holds the other ends. It carries frames from one to
 the other and does to them what a scenario says: late, later still by chance, lost by chance, not at all
-across a partition. Nobody is told: frames vanish, as they do on a real line. (The kernel's `netem` is a module
-that many machines do not have, and it knows no partitions; so there is one way to do all of it, here.)
+across a partition. Nobody is told: frames vanish, as they do on a real line. (The kernel's `netem` is a
+module that many machines do not have, and it knows no partitions; so there is one way to do all of it, here.)
 
     python -m tests.network.scenarios.switch SEED NUMBER:DESCRIPTOR …
 
