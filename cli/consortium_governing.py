@@ -120,9 +120,7 @@ def open_desk(
             try:
                 sight = read_sight(load_settings(place).rpc_address, own)
             except NodeError as error:
-                say(
-                    f"看不到本机 CometBFT，不知道谁连着 who is connected is not known: {escape(error.message)}"
-                )
+                say(f"看不到本机 CometBFT 连着谁 who is connected is unknown: {escape(error.message)}")
     return Desk(NodeClient(url, token=token), genesis, sight, load_enrolments(enrolments or ()))
 
 

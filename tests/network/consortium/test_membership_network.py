@@ -8,138 +8,29 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cli.consortium_files import save_record
 from cli.demo_consortium import Layout
-from contracts.bindings import consortium
-from identity.demo.cast import DEMO_PASSPHRASE
-from identity.node import NodeClient
-from network.comet.home import CometPlace, load_settings, load_validator_key
-from network.consortium.acting import recognise, send
-from network.consortium.ceremony import sign_genesis
-from network.consortium.governance import Governance
-from network.consortium.keys import load_agency, load_node_keys, open_ca
-from network.consortium.reading import read_governance
+from network.comet.home import CometPlace, load_validator_key
+from network.consortium.keys import load_node_keys
 from network.consortium.rotation import NextKeys
-from node.chain.genesis import Genesis, encode_genesis
 from node.chain.validators import validator_address
 from node.ledger.check import check_ledger
-from tests.network.comet.four_nodes import PATIENCE_S, Network, Node
-from tests.network.comet.small_network import Home, free_ports, require_cometbft
-from tests.network.consortium.agencies import Agency, done, make_agency, make_chain, refused, run
+from tests.network.comet.small_network import free_ports, require_cometbft
+from tests.network.consortium.agencies import Agency, done, make_agency, refused, run
+from tests.network.consortium.running import Consortium, found, start_newcomer, write_invitation
 
 pytestmark = [pytest.mark.cometbft, pytest.mark.slow]
-
-OFFICES = ("police", "procuratorate", "court", "justice")
-VALIDATORS = 3
-OPTIONS = ("--snapshot-every", "10")
-
-
-@dataclass
-class Consortium:
-    """Four members, three of them with a node; later the auditor with a fourth node."""
-
-    path: Path
-    genesis: Genesis
-    agencies: list[Agency]
-    network: Network
-    acknowledged: list[str] = field(default_factory=list)
-
-    def url(self, who: int) -> str:
-        """The node at which an agency acts; justice has none of its own."""
-        return self.network.nodes[who if who < VALIDATORS else 0].url
-
-    def data(self, who: int) -> Path:
-        return self.network.nodes[who].layout.data
-
-    def at(self, who: int) -> tuple[object, ...]:
-        return ("--key", self.agencies[who].operator_file, "--node", self.url(who), "--yes")
-
-    def look(self, who: int = 0) -> Governance:
-        client = NodeClient(self.url(who))
-        try:
-            return read_governance(client)
-        finally:
-            client.close()
-
-    def decide(self, id: str, voters: tuple[int, ...], *more: object) -> dict[str, Any]:
-        """Everybody named votes yes; the last vote carries the motion out."""
-        for who in voters:
-            answer = done("vote", id, "yes", *self.at(who), *more)
-        assert answer["proposal"]["state"] == "executed", answer
-        return answer
-
-    def work(self, count: int = 1, who: int = 0) -> None:
-        """Transactions that are acknowledged, and must be there ever after."""
-        client = NodeClient(self.url(who))
-        actor = recognise(client, self.agencies[0].operator)
-        for _ in range(count):
-            receipt = send(client, actor, [consortium.validators()])
-            self.acknowledged.append("0x" + receipt.transaction.hex())
-        client.close()
-
-    def wait_signed_by(self, key: bytes, nodes: int = 0) -> None:
-        """Until a block holds that validator's signature; each look makes another block."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not self.look(nodes).attendance.signed(validator_address(key)):
-            assert time.monotonic() < deadline, "it never signs"
-            self.work(who=nodes)
-
-
-def found(path: Path) -> Consortium:
-    ports = free_ports(4 + 3 * VALIDATORS)
-    agencies = [
-        make_agency(
-            path,
-            kind,
-            number,
-            power=10 if number <= VALIDATORS else 0,
-            address=f"127.0.0.1:{ports[number - 1]}",
-        )
-        for number, kind in enumerate(OFFICES, 1)
-    ]
-    genesis = make_chain(agencies, datetime.now(UTC) - timedelta(seconds=5))
-    genesis_file = path / "genesis.json"
-    genesis_file.write_bytes(encode_genesis(genesis))
-    enrolments = tuple(one.enrolment for one in agencies)
-    signatures = tuple(
-        sign_genesis(
-            genesis, enrolments, one.enrolment, open_ca(one.keys, load_agency(one.keys), DEMO_PASSPHRASE)
-        )
-        for one in agencies
-    )
-    save_record(genesis_file, genesis, enrolments, signatures)
-    nodes = []
-    for number, agency in enumerate(agencies[:VALIDATORS], 1):
-        rpc, metrics, port = ports[4 + 3 * (number - 1) :][:3]
-        layout = Layout(agency.path / "data")
-        done(
-            "init", "--keys", agency.keys.path, "--genesis", genesis_file, "--data", layout.data,
-            "--p2p", agency.enrolment.content.address, "--rpc", f"127.0.0.1:{rpc}",
-            "--metrics", f"127.0.0.1:{metrics}",
-        )  # fmt: skip
-        nodes.append(make_node(number, layout, genesis, port))
-    return Consortium(path, genesis, agencies, Network(genesis, tuple(nodes)))
-
-
-def make_node(number: int, layout: Layout, genesis: Genesis, port: int) -> Node:
-    place = CometPlace(layout.comet)
-    return Node(number, layout, Home(number, place, load_settings(place), genesis), port, OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def district(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     require_cometbft()
-    made = found(tmp_path_factory.mktemp("consortium"))
+    made = found(tmp_path_factory.mktemp("consortium"), 3)
     with closing(made.network):
         made.network.start()
         made.network.wait_height(1)
@@ -162,21 +53,10 @@ def auditor(district: Consortium) -> Agency:
     return made
 
 
-def invite_again(district: Consortium, agency: Agency, name: str, inviter: int = 0) -> Path:
-    out = district.path / f"{name}.invitation.json"
-    servers = [f"http://{node.home.settings.rpc_address}" for node in district.network.nodes[:2]]
-    done(
-        "invitation", agency.enrolment_file, "--keys", district.agencies[inviter].keys.path,
-        "--data", district.data(inviter), "--rpc", servers[0], "--rpc", servers[1],
-        "--node", district.url(inviter), "--out", out,
-    )  # fmt: skip
-    return out
-
-
 @pytest.fixture(scope="module")
 def joined(district: Consortium, auditor: Agency) -> Agency:
     """The auditor's node runs and is in step."""
-    file = invite_again(district, auditor, "first")
+    file = write_invitation(district, auditor, "first")
     rpc, metrics, port = free_ports(3)
     layout = Layout(auditor.path / "data")
     answer = done(
@@ -189,27 +69,14 @@ def joined(district: Consortium, auditor: Agency) -> Agency:
     # Not in step: not even started.
     early = refused("validator", "add", auditor.enrolment_file, *district.at(0), "--data", district.data(0))
     assert early.code == "preflight.not_in_step"
-    # A snapshot above the trusted header is there.
-    shelves = [node.layout.node / "snapshots" for node in district.network.nodes]
-    target = answer["trust_height"] + 12
-    while district.network.nodes[0].height < target or not all(_newest(one) for one in shelves):
-        district.work()
-    node = make_node(4, layout, district.genesis, port)
-    district.network.nodes = (*district.network.nodes, node)
-    node.start()
-    district.network.wait_height(district.network.nodes[0].height, [node])
-    district.agencies.append(auditor)
+    start_newcomer(district, auditor, answer["trust_height"], port)
     return auditor
-
-
-def _newest(shelf: Path) -> int:
-    return max((int(one.name) for one in shelf.glob("[0-9]*") if one.name.isdigit()), default=0)
 
 
 def test_a_tampered_foreign_or_replayed_invitation_is_refused(
     district: Consortium, auditor: Agency, joined: Agency, tmp_path: Path
 ) -> None:
-    file = invite_again(district, auditor, "second")
+    file = write_invitation(district, auditor, "second")
 
     def join(invitation: Path, keys: Path) -> str:
         return refused(
