@@ -104,6 +104,7 @@ app.command("remove")(consortium_membership.remove)
 app.command("resume")(consortium_membership.resume)
 app.command("registrars")(consortium_membership.registrars)
 app.add_typer(consortium_membership.validator, name="validator")
+app.add_typer(consortium_membership.node_app, name="node")
 app.add_typer(consortium_rotate.app, name="rotate")
 app.add_typer(consortium_graduate.app, name="graduate")
 
