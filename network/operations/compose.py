@@ -59,7 +59,7 @@ class Readings:
     """What was read, all within one moment.
 
     Attributes:
-        base: the height whose state the ledger began with; 0: the genesis.
+        first_block: the oldest one held; 0: from the genesis on.
         proposer: of the newest block; empty before the first.
         signed: the last blocks whose commits are there, oldest first.
         last_signed: the height that this node's CometBFT signed last; None where no file tells.
@@ -67,7 +67,7 @@ class Readings:
 
     genesis: Genesis
     tip: Tip
-    base: int
+    first_block: int
     proposer: bytes
     engine: EngineStatus
     membership: Membership
@@ -138,7 +138,7 @@ def _block(read: Readings, now_ns: int) -> BlockFacts:
         best_height=best,
         lag=best - tip.height,
         heartbeat_s=read.engine.heartbeat_s,
-        first_block=read.base + 1 if read.base else 0,
+        first_block=read.first_block,
         proposer=read.proposer.hex(),
         minutes=read.activity.minutes,
         blocks=read.activity.blocks,

@@ -16,23 +16,20 @@ from pathlib import Path
 from typing import Final
 
 import orjson
-import structlog
 
 from network.engine import EngineStatus
 from network.operations.activity import Activity
 from network.operations.certificates import agency_certificates, tls_certificate
 from network.operations.compose import DiskReading, Readings, node_facts
-from network.operations.facts import CertificateFacts, NodeFacts, ProcessFacts, SavedFacts, VersionFacts
+from network.operations.facts import CertificateFacts, NodeFacts, ProcessFacts, VersionFacts
 from network.operations.growth import Size, load_sizes, noted, save_sizes
 from network.operations.machine import Measured, read_file_system, read_process
 from network.operations.members import MembershipReader
+from network.operations.saved import last_backup, last_snapshot
 from network.operations.signing import SigningWindow
-from node.chain.errors import LedgerError
 from node.ledger import Ledger
 from node.ledger.shelf import Shelf
 from node.txpool import PoolStatus
-
-_log = structlog.get_logger("network.operations")
 
 _SECOND_NS: Final = 1_000_000_000
 _MEASURE_EVERY_S: Final = 60.0
@@ -50,7 +47,6 @@ class Places:
     shelf: Path
     comet: Path
     sizes: Path
-    backup_record: Path
     validator_state: Path | None
     tls_certificate: Path | None
 
@@ -63,7 +59,6 @@ class Places:
             shelf=node / "snapshots",
             comet=node / "comet" if comet is None else comet,
             sizes=node / "sizes.json",
-            backup_record=node / "last_backup.json",
             validator_state=None if comet is None else comet / "data" / "priv_validator_state.json",
             tls_certificate=tls_certificate,
         )
@@ -107,13 +102,13 @@ class Observer:
             membership = self._membership.read(snapshot)
             self._window.advance(snapshot, genesis.initial_height)
             record = snapshot.block(snapshot.tip.height) if snapshot.tip.height else None
-            tip, base, rules = snapshot.tip, snapshot.base, snapshot.rules.version
+            tip, first, rules = snapshot.tip, snapshot.first_block, snapshot.rules.version
         # After the commits: what stands in them was signed, and noted, before.
         last_signed = _load_last_signed(self._places.validator_state)
         readings = Readings(
             genesis=genesis,
             tip=tip,
-            base=base,
+            first_block=first,
             proposer=b"" if record is None else record.proposer_address,
             engine=engine,
             membership=membership,
@@ -126,8 +121,8 @@ class Observer:
                 *agency_certificates(genesis, membership, now_ns),
                 *self._own_certificates(now_ns),
             ),
-            snapshot=_last_snapshot(Shelf(self._places.shelf), now_ns),
-            backup=load_backup_record(self._places.backup_record, now_ns),
+            snapshot=last_snapshot(Shelf(self._places.shelf), now_ns),
+            backup=last_backup(self._places.ledger.parent, now_ns),
             processes=self._processes(engine),
             versions=_versions(engine, rules, membership.rules_unknown),
         )
@@ -175,26 +170,6 @@ def _load_last_signed(path: Path | None) -> int | None:
         return None
     try:
         return int(orjson.loads(path.read_bytes())["height"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _last_snapshot(shelf: Shelf, now_ns: int) -> SavedFacts | None:
-    try:
-        heights = shelf.heights()
-        if not heights:
-            return None
-        made_ns = (shelf.directory / str(heights[0])).stat().st_mtime_ns
-    except (LedgerError, OSError):
-        return None
-    return SavedFacts(heights[0], (now_ns - made_ns) / _SECOND_NS)
-
-
-def load_backup_record(path: Path, now_ns: int) -> SavedFacts | None:
-    """What the last backup left behind: ``{"height": …, "time_ns": …}``; None without one."""
-    try:
-        record = orjson.loads(path.read_bytes())
-        return SavedFacts(int(record["height"]), (now_ns - int(record["time_ns"])) / _SECOND_NS)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
