@@ -18,12 +18,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from network.comet.home import CometPlace
+from network.operations.saved import note_backup
 from node.chain.encoding import decode_strict_json, encode_canonical_json
 from node.chain.errors import DecodeError, ShelianError
 from node.chain.genesis import Genesis, decode_genesis
@@ -129,6 +131,7 @@ def make_backup(
             raise
     except OSError as error:
         raise write_error(error, to) from error
+    note_backup(data / "node", backup.height, time.time_ns())
     return backup
 
 
