@@ -126,11 +126,13 @@ def _finish(state: commands.Run, say: Any) -> int:
     """End the load, let all come to the same height, stop them, and look at what they have."""
     network = state.network
     network.load.stop()
+    say("the load has ended")
     target = network.highest()
     to_the_end = {member.number for member in network.serving}
     network.wait(lambda: all(one.height >= target for one in network.serving), f"all at {target}")
     for member in network.members.values():
         member.stop()
+    say("all are stopped; what they hold is checked")
     ledgers = {one.layout.ledger: one.number in to_the_end for one in network.members.values()}
     found = require_whole(ledgers, network.genesis, network.acknowledged())
     say(

@@ -43,7 +43,7 @@ def propose(kind: str) -> None:
     def judge(ledger: Ledger, transactions: Sequence[bytes], height: int, time_ns: int) -> None:
         """Whatever is proposed is good."""
 
-    Ledger.prepare, Ledger.process = altered, judge  # type: ignore[method-assign]
+    Ledger.prepare, Ledger.process = altered, judge  # type: ignore[method-assign, assignment]
 
 
 def _older(ledger: Ledger) -> tuple[bytes, ...]:
@@ -64,7 +64,7 @@ def execute_wrongly(first: int) -> None:
             return finalized
         return replace(finalized, app_hash=sha256(finalized.app_hash))
 
-    Ledger.finalize = altered  # type: ignore[method-assign]
+    Ledger.finalize = altered  # type: ignore[method-assign, assignment]
 
 
 def shift_clock(seconds: int) -> None:

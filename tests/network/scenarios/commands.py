@@ -71,11 +71,6 @@ def load(run: Run, rate: float) -> None:
     run.network.per_second = rate
 
 
-@command("stop load")
-def stop_load(run: Run) -> None:
-    run.network.load.stop()
-
-
 # ---- machines stop and start
 
 

@@ -74,5 +74,6 @@ def _require_kept(snapshot: LedgerSnapshot, one: Acknowledged, path: Path) -> No
     block = snapshot.block(place[0])
     assert block is not None
     assert (place[0], block.hash.hex()) == (one.height, one.block[2:]), f"{path}: moved {one}"
-    encoded = snapshot.receipt(*place).encoded
-    assert hex(decode_receipt(encoded).status) == one.status, f"{path}: another outcome {one}"
+    receipt = snapshot.receipt(*place)
+    assert receipt is not None
+    assert hex(decode_receipt(receipt.encoded).status) == one.status, f"{path}: another outcome {one}"
