@@ -1,4 +1,4 @@
-"""`python -m bench [scale | network | caliper | document | page]`: see `bench.figures` and each command's --help."""
+"""`python -m bench [scale | network | caliper | document | page]`: see `bench.figures` and their --help."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def tables(report: Report) -> dict[str, str]:
     profiled = [
         one for one in report["results"] if one["kind"] == "throughput" and one["transport"] == "http"
     ]
-    stacks = stacks_of({**report, "results": profiled, "networks": []})
+    stacks = stacks_of({"results": profiled, "curves": curves})
     networks = report["networks"]
     is_of_network = [run["command"].startswith(_NETWORK_COMMAND) for run in report["runs"]]
     runs = [run for run, of_network in zip(report["runs"], is_of_network, strict=True) if not of_network]
@@ -88,7 +88,9 @@ def _network(entry: dict[str, Any]) -> str:
 
 
 def _fabric() -> str:
-    return _table(("Hyperledger Fabric 3.1", "figure"), [[f"{one.zh} {one.en}", one.figure] for one in FABRIC])
+    return _table(
+        ("Hyperledger Fabric 3.1", "figure"), [[f"{one.zh} {one.en}", one.figure] for one in FABRIC]
+    )
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

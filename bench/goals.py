@@ -128,7 +128,9 @@ def network_goals(networks: Sequence[dict[str, Any]]) -> list[Goal]:
 
     Of restarts the slowest counts, of disks the largest.
     """
-    rates = {one["scenario"]: one["operations_per_s"] for net in networks for one in net.get("throughput", ())}
+    rates = {
+        one["scenario"]: one["operations_per_s"] for net in networks for one in net.get("throughput", ())
+    }
     waits = [one for net in networks for one in net.get("latency", ())]
     restarts = [one["in_step_s"] for net in networks for one in net.get("restart", ())]
     joins = [
@@ -148,8 +150,10 @@ def network_goals(networks: Sequence[dict[str, Any]]) -> list[Goal]:
         ),
         *(
             Goal(
-                f"提交到终局 {name[:3]}，每秒 20 笔", f"submit to final, {name[:3]} at 20 tx/s", False, required,
-                max((one[name] for one in waits), default=None), "ms", "the slowest of three workloads", _NETWORK,
+                f"提交到终局 {name[:3]}，每秒 20 笔", f"submit to final, {name[:3]} at 20 tx/s",
+                False, required,
+                max((one[name] for one in waits), default=None), "ms",
+                "the slowest of three workloads", _NETWORK,
             )
             for name, required in REQUIRED_OF_NETWORK_MS.items()
         ),

@@ -1,7 +1,7 @@
 """How long a transaction takes in a network: until its own node has it, and until the last one has.
 
-A transaction goes to its sender's node at a fixed rate by `shelian_sendRawTransactionSync`, which answers with
-the receipt; every node's `newHeads` tells when that node has the block. So nothing is polled, which on a
+A transaction goes to its sender's node at a fixed rate by `shelian_sendRawTransactionSync`, which answers
+with the receipt; every node's `newHeads` tells when that node has the block. So nothing is polled, which on a
 machine that runs all the nodes would be most of the load.
 """
 

@@ -3,14 +3,14 @@
     python -m bench.network_node DIRECTORY [--stages]
 
 `DIRECTORY` holds genesis.json, ledger and comet (`bench.validators` makes them). Talks to the program that
-started it by lines: on standard output `{"url": …, "open_s": …}` when it listens; then a line of JSON for each
-word on standard input:
+started it by lines: on standard output `{"url": …, "open_s": …}` when it listens; then a line of JSON for
+each word on standard input:
 
     stages      the totals of `bench.stage_clock`; with --stages only
     moments     when the blocks since the last such word went through this node, see `Moments`; likewise
     snapshot    makes a snapshot of the tip, and tells what it is and what it took
 
-SIGTERM ends it.
+SIGTERM ends it, and so does the end of standard input.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -46,10 +47,10 @@ def main() -> None:
         RpcConfig(port=0),
         decode_genesis((options.directory / "genesis.json").read_bytes()),
     )
-    words: dict[str, Callable[[Node], Any]] = {"snapshot": lambda node: make_snapshot(node, config.shelf)}
+    words: dict[str, Callable[[], Any]] = {}
     if options.stages:
         clock, moments = StageClock(), Moments()
-        words |= {"stages": lambda node: clock.totals(), "moments": lambda node: moments.take()}
+        words = {"stages": clock.totals, "moments": moments.take}
     opening = time.perf_counter()
 
     def started(node: Node) -> None:
@@ -57,11 +58,15 @@ def main() -> None:
         loop = asyncio.get_running_loop()
 
         def heard() -> None:
-            for word in sys.stdin.readline().split():
+            line = sys.stdin.readline()
+            if not line:  # whoever started us is gone
+                loop.remove_reader(sys.stdin.fileno())
+                signal.raise_signal(signal.SIGTERM)
+            for word in line.split():
                 if word == "snapshot":
-                    loop.run_in_executor(None, lambda: _say(words[word](node)))
+                    loop.run_in_executor(None, lambda: _say(make_snapshot(node, config.shelf)))
                 else:  # the clock counts the thread that asks as JSON-RPC's
-                    _say(words[word](node))
+                    _say(words[word]())
 
         loop.add_reader(sys.stdin.fileno(), heard)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ _WAIT_CONNECTIONS = 64
 _TRICKLE_TRANSFERS = 600
 _SAMPLE = 20
 _DOWN_S = 2.0
+_FAULT_TOLERANT = 4
+"""So many validators stand one that is dead."""
 _SCENARIOS = {scenario.name: scenario for scenario in SCENARIOS}
 _STAGE_SCENARIOS = (("erc20-batch", 2_000), ("document", 500), ("order", 50))
 _NETWORK_WAITS = ("erc20-latency", "document-latency", "order-latency")
@@ -159,6 +161,8 @@ class Parts:
         network = self._network
         await network.start()
         victim, rows = network.validators[-1], self._entry.setdefault("restart", [])
+        async with self._client() as client:
+            await self._terms_of(client)
         for _ in range(self._amounts.restarts):
             await victim.kill()
             async with self._trickle():
@@ -192,6 +196,9 @@ class Parts:
         lose patience with a proposer that lives, under full load.
         """
         network, amounts = self._network, self._amounts
+        if len(network.validators) < _FAULT_TOLERANT:
+            self._say(f"{network.name}: nothing goes on without one of them")
+            return
         usual = network.validators[0].settings.timeout_propose_ms
         rows = self._entry.setdefault("proposer", [])
         for timeout_ms in amounts.proposer_ms:
@@ -304,4 +311,3 @@ class Parts:
 
 
 NAMES = ("throughput", "latency", "stages", "growth", "restart", "join", "proposer")
-

@@ -172,8 +172,16 @@ def _proposer(entry: Entry) -> Rows:
     return Rows(
         "proposer",
         "一个验证者停了",
-        "one of them dead: ms by timeout_propose; and blocks after a second round when all live, under full load",
-        ("timeout_propose ms", "p50", "p95", "p99", "max", "late rounds, all alive", "transfers/s, all alive"),
+        "one of them dead: ms by timeout_propose; and blocks after a second round under full load, all alive",
+        (
+            "timeout_propose ms",
+            "p50",
+            "p95",
+            "p99",
+            "max",
+            "late rounds, all alive",
+            "transfers/s, all alive",
+        ),
         [
             [
                 f"{one['timeout_propose_ms']:,}",

@@ -61,7 +61,12 @@ async def watch_recovery(node: Validator, other: Validator) -> Recovery:
                         if await _height(client) >= target - 1:
                             in_step_s = time.monotonic() - began
                             return Recovery(
-                                listens_s, comet_s, peer_s or now_s, begins_s or in_step_s, in_step_s, behind or 0
+                                listens_s,
+                                comet_s,
+                                peer_s or now_s,
+                                begins_s or in_step_s,
+                                in_step_s,
+                                behind or 0,
                             )
                 await asyncio.sleep(_STEP_S)
     raise LoadError(f"node {node.number} does not come into step")

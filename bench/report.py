@@ -180,10 +180,13 @@ def stacks_of(report: dict[str, Any]) -> list[Stack]:
         ]
         widest = max((stack.whole_us for stack in grown), default=1.0)
         stacks += [replace(stack, width=stack.whole_us / widest) for stack in grown]
-    for entry in report["networks"]:
+    for entry in report.get("networks", ()):
         for one in entry.get("stages", ()):
             title, operations = one["title"], one["operations"] * entry["validators"]
-            zh, en = f"{title['zh']}，{entry['validators']} 个节点之一", f"{title['en']}, one node of {entry['validators']}"
+            zh, en = (
+                f"{title['zh']}，{entry['validators']} 个节点之一",
+                f"{title['en']}, one node of {entry['validators']}",
+            )
             stacks.append(with_comet(_stack(zh, en, one["stages"], operations), one, operations))
     return stacks
 

@@ -2,8 +2,8 @@
 
     DIRECTORY/NUMBER/genesis.json, ledger/, comet/      as `bench.network_node` takes it
 
-Node `number` counts from 1. All peers are in the settings of all; what an operator leaves alone stays as it is
-by default. CometBFT's processes are children of the nodes'.
+Node `number` counts from 1. All peers are in the settings of all; what an operator leaves alone stays as it
+is by default. CometBFT's processes are children of the nodes'.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A small HTTP/1.1 client for one server on this machine: POST with a body, connections that stay open.
 
 A node asks its CometBFT several times a block. A general client spends two milliseconds of processor time on
-each question, which with four nodes on a small machine is most of what a quiet network costs; this one a tenth
-of that. httptools, which serves JSON-RPC too, reads the answers.
+each question, which with four nodes on a small machine is most of what a quiet network costs; this one a
+tenth of that. httptools, which serves JSON-RPC too, reads the answers.
 """
 
 from __future__ import annotations

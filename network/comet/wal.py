@@ -1,13 +1,13 @@
 """Keeps CometBFT's write-ahead log small: what no start can need any more is removed.
 
 CometBFT writes every vote and every part of a block into `data/cs.wal/wal`, and at about 10 MB begins a new
-file (`wal.000`, `wal.001`, …). It removes the oldest only above 1 GB, and has no setting for that. At a start
-it reads what follows the last block whose end is in there, nothing older: so here the oldest files go as soon
-as no start can want them, in the way CometBFT removes them itself, from the lowest number on.
+file (`wal.000`, `wal.001`, …). It removes the oldest only above 1 GB, and has no setting for that. At a
+start it reads what follows the last block whose end is in there, nothing older: so here the oldest files go
+as soon as no start can want them, in the way CometBFT removes them itself, from the lowest number on.
 
-*When.* A file that was complete while the ledger's tip was h can hold the end of block h + 1 (CometBFT notes a
-block's end before it has it executed), not that of h + 2. Once the tip is h + 2, a start looks for the end of
-h + 2 or of a later block. The newest complete file stays in any case.
+*When.* A file that was complete while the ledger's tip was h can hold the end of block h + 1 (CometBFT notes
+a block's end before it has it executed), not that of h + 2. Once the tip is h + 2, a start looks for the end
+of h + 2 or of a later block. The newest complete file stays in any case.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class WalPruning:
         self._complete_at: dict[int, int] = {}
 
     def look(self, height: int) -> tuple[int, ...]:
-        """Now and then, while consensus goes on; `height` is that of the ledger's tip. The numbers removed."""
+        """Now and then, while consensus goes on; `height` is the ledger's. The numbers removed."""
         files = self._files()
         self._complete_at = {number: self._complete_at.get(number, height) for number in files}
         removed: list[int] = []

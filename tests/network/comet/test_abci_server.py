@@ -149,7 +149,7 @@ def test_checks_that_wait_in_a_row_reach_the_application_together(run: Run) -> N
     run(scenario)
 
 
-def test_checks_with_a_flush_behind_each_go_together_and_each_flush_is_answered_in_its_place(run: Run) -> None:
+def test_checks_with_a_flush_behind_each_go_together_and_flushes_are_answered_in_place(run: Run) -> None:
     """As CometBFT's client sends them."""
 
     async def scenario(node: Served) -> None:

@@ -27,14 +27,14 @@ from bench.report import (
 )
 from bench.scale import sizes_up_to
 from bench.scenarios import SCENARIOS, Measured
-from bench.stages import STAGES, spent_between
+from bench.stages import OF_NETWORKS, STAGES, spent_between
 from bench.targets import Memory, decode_memory
 
 FACTS = {
     "cores": 2, "cpu": "<cpu>", "memory_gib": 4.0, "kernel": "6", "python": "3.11",
     "packages": {"py-evm": "1"}, "commit": "abc", "load_average": [0.1, 0.2, 0.3],
 }  # fmt: skip
-SPENT = {stage: {"cpu": 0.001, "wall": 0.002} for stage in STAGES}
+SPENT = {stage: {"cpu": 0.001, "wall": 0.002} for stage in STAGES if stage not in OF_NETWORKS}
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 

@@ -14,7 +14,7 @@ import pytest
 from bench.growth import KINDS
 from bench.report import load_report
 from bench.scenarios import SCENARIOS
-from bench.stages import STAGES
+from bench.stages import OF_NETWORKS, STAGES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -43,7 +43,7 @@ def test_a_quick_run_of_our_node_over_http_and_websocket_with_stages_and_profile
         assert result["failed"] == 0
         assert result.get("refused", 0) == 0
         assert result["generator_share"] > 0
-        assert set(result["stages"]) == set(STAGES)
+        assert set(result["stages"]) == set(STAGES) - OF_NETWORKS
         assert result["stages"]["execute"]["cpu"] > 0
     for name in ("document-20", "order-20"):
         result = results[name, "http"]
@@ -85,7 +85,7 @@ def test_a_chain_grows_and_is_reopened(kind: str, history: str, tmp_path: Path) 
     assert 0 < point["rss_anonymous_bytes"] < point["rss_bytes"] <= point["rss_peak_bytes"]
     assert point["disk_bytes"] > curve["empty_disk_bytes"] > 0
     assert all(0 < opened < whole for opened, whole in zip(point["open_s"], point["reopen_s"], strict=True))
-    assert set(point["stages"]) == set(STAGES)
+    assert set(point["stages"]) == set(STAGES) - OF_NETWORKS
 
 
 @pytest.mark.long

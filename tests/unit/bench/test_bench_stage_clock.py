@@ -9,7 +9,7 @@ import pytest
 
 import bench.stage_clock
 from bench.stage_clock import StageClock
-from bench.stages import REST, RPC, STAGES
+from bench.stages import COMET, REST, RPC, STAGES
 
 
 class Work:
@@ -63,6 +63,6 @@ def test_a_function_that_is_gone_stops_the_run_with_its_name(monkeypatch: pytest
 
 def test_every_bound_belongs_to_a_stage_that_reports_name() -> None:
     stages = {stage for stage, _, _ in bench.stage_clock._BOUNDS}
-    assert stages | {RPC, REST} == set(STAGES)
+    assert stages | {RPC, REST, COMET} == set(STAGES)
     for _, owner, name in bench.stage_clock._BOUNDS:
         assert callable(getattr(owner, name))

@@ -16,7 +16,9 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     """Its body. Raises asyncio.IncompleteReadError when the connection ends."""
     head = await reader.readuntil(b"\r\n\r\n")
-    size = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
+    size = next(
+        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length")
+    )
     return await reader.readexactly(size)
 
 
@@ -110,7 +112,9 @@ def test_chunks_and_other_statuses_are_read() -> None:
     talk(chunked, ask)
 
 
-@pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
+@pytest.mark.parametrize(
+    "said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"]
+)
 def test_what_is_no_answer_is_a_fault_and_the_next_request_goes_on_anew(said: bytes) -> None:
     connections = 0
 

@@ -53,7 +53,7 @@ def test_nothing_else_is_touched_and_nothing_need_be_there(tmp_path: Path) -> No
 def test_what_a_start_looks_for_is_always_there(
     steps: list[tuple[int, int]], tmp_path_factory: object
 ) -> None:
-    """A model of CometBFT: the end of a block is noted before the block is committed; files grow and rotate."""
+    """A model of CometBFT: a block's end is noted before the block is committed; files grow and rotate."""
     directory = tmp_path_factory.mktemp("wal")  # type: ignore[attr-defined]
     pruning = WalPruning(directory)
     ends: dict[int, int] = {}  # height -> the number of the file where its end is
