@@ -10,14 +10,15 @@ transaction at a time. Looking for what a peer lacks every 2, 5, 10 or 100 ms ma
 instead of 2 ms makes it 60 ms; less than 2 ms brings nothing. `timeout_commit` of 0, 10 or 50 ms makes no
 difference while all validators are there, since nobody waits when all precommits are in.
 
-`timeout_propose` is what a dead proposer costs at each of its turns. With one of four dead, 20 transactions a
-second, the machine busy with other programs (load 12): 3,000, 1,000, 500 or 300 ms make a median of 2.1, 0.85,
-0.57 or 0.65 s and a p99 of 3.7, 1.9, 1.3 or 1.8 s. It must not be shorter than a member may need for the block
-before: a full one takes half a second of a slow machine, and a validator that is done sooner waits for one
-that is not. With all four alive, blocks of 400 transfers and that load, none of six, one of five, one of five
-or two of four blocks needed a second round. Hence 1,000: twice the longest block. Below 500 a loaded network
-has more dead rounds than a dead member makes. In each further round of a height CometBFT waits 500 ms longer,
-so a value that is too low for a slow link costs time, never safety (`python -m bench network --only proposer`).
+`timeout_propose` is what a dead proposer costs at each of its turns. With one of four dead, 20 transactions
+a second, the machine busy with other programs (load 12): 3,000, 1,000, 500 or 300 ms make a median of 2.1,
+0.85, 0.57 or 0.65 s and a p99 of 3.7, 1.9, 1.3 or 1.8 s. It must not be shorter than a member may need for
+the block before: a full one takes half a second of a slow machine, and a validator that is done sooner
+waits for one that is not. With all four alive, blocks of 400 transfers and that load, none of six, one of
+five, one of five or two of four blocks needed a second round. Hence 1,000: twice the longest block. Below
+500 a loaded network has more dead rounds than a dead member makes. In each further round of a height
+CometBFT waits 500 ms longer, so a value that is too low for a slow link costs time, never safety (`python
+-m bench network --only proposer`).
 """
 
 from __future__ import annotations
