@@ -5,13 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from apps.site.errors import SiteError
 from apps.site.person_client import PersonClient
 from cli.demo_signer import DemoSigner
-from cli.demonstration.judgment import make_judgment
 from cli.demonstration.network import Network
 from cli.demonstration.run import Done, Run, StepFailed
 from cli.system import AGENCIES, url_of
@@ -79,7 +78,7 @@ def exchange_judgment(
         },
     )
     steps = [run.step(PART, "登记案件 open the case", clerk.name, lambda: clerk.finish(opened["signing"]))]
-    pdf = make_judgment(f"示范对象{serial}", number, (today - timedelta(days=1)).date(), serial)
+    pdf = _printed(f"示范对象{serial}", number, (today - timedelta(days=1)).date(), serial)
     document = _prepare(clerk, "D07", f"刑事判决书 {number}", opened["case"], effective, pdf)
     steps.append(_act(run, clerk, "起草判决书 D07 draft", "draft", document))
     manifest = clerk.call("GET", f"/api/documents/{document}")["manifest_hash"]
@@ -98,7 +97,7 @@ def sign_twenty(run: Run, offices: Offices, now: float) -> tuple[Done, ...]:
     """Twenty notices, each step of all of them one touch."""
     clerk, approver, sealer = (offices[f"court-{role}"] for role in ("handler", "approver", "sealer"))
     day = datetime.fromtimestamp(now, UTC).date()
-    pdf = make_judgment("示范对象", f"（{day.year}）示0101刑初1号", day, 1)
+    pdf = _printed("示范对象", f"（{day.year}）示0101刑初1号", day, 1)
     prepared = [
         _prepare(clerk, "D06", f"决定通知 {number}", None, int(now) - _DAY_S, pdf)
         for number in range(1, BATCH + 1)
@@ -119,6 +118,13 @@ def sign_twenty(run: Run, offices: Offices, now: float) -> tuple[Done, ...]:
             (clerk, "submit", "提交"),
         )
     )
+
+
+def _printed(person: str, number: str, day: date, serial: int) -> bytes:
+    # Imported here: the PDF library takes half a second, which every program of `up` would pay.
+    from cli.demonstration.judgment import make_judgment
+
+    return make_judgment(person, number, day, serial)
 
 
 def _judgment_file(pdf: bytes) -> tuple[str, bytes, str]:
