@@ -131,7 +131,9 @@ class Backfill:
                 pause_s = FIRST_PAUSE_S
             elif not self._sources:
                 self._failure = "no source is left: each has told something else than the chain of hashes"
-                _log.error("old blocks are not fetched any more", reason=self._failure)
+                _log.error(
+                    "old blocks are not fetched any more", code="backfill.no_source", reason=self._failure
+                )
                 return
             else:
                 self._stop.wait(pause_s)

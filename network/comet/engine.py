@@ -238,7 +238,9 @@ class CometEngine:
         """
         strangers = [peer.id for peer in status.peers if not self._peers.allows_id(peer.id)]
         if strangers:
-            _log.warning("nodes that are no members any more are cut off", peers=strangers)
+            _log.warning(
+                "nodes that are no members any more are cut off", code="comet.peers_cut_off", peers=strangers
+            )
             await self._process.restart("a connected node is no member any more")
 
     async def _dial_again(self, status: CometStatus) -> None:
@@ -261,7 +263,11 @@ class CometEngine:
         elif now_s - self._cut_off_since_s >= self._patience_s:
             self._cut_off_since_s = None
             self._patience_s = min(2 * self._patience_s, LONGEST_ALONE_S)
-            _log.warning("members are missing and nothing is decided; they are dialled anew", missing=missing)
+            _log.warning(
+                "members are missing and nothing is decided; they are dialled anew",
+                code="comet.dialled_anew",
+                missing=missing,
+            )
             await self._process.restart("members are missing and nothing is decided")
 
 

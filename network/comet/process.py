@@ -258,7 +258,7 @@ class CometProcess:
             async with asyncio.timeout(self._patience.stop):
                 await child.wait()
         except TimeoutError:
-            _log.warning("cometbft does not stop; it is killed", pid=child.pid)
+            _log.warning("cometbft does not stop; it is killed", code="comet.killed", pid=child.pid)
             self._kill()
             await child.wait()
 

@@ -45,7 +45,9 @@ class WalPruning:
             try:
                 files[number].unlink(missing_ok=True)
             except OSError as error:
-                _log.warning("a file of CometBFT's log cannot be removed", error=str(error))
+                _log.warning(
+                    "a file of CometBFT's log cannot be removed", code="comet.wal_kept", error=str(error)
+                )
                 break
             removed.append(number)
         return tuple(removed)

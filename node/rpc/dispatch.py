@@ -247,7 +247,12 @@ class _Opened:
         elif isinstance(result, ShelianError):
             error = refused(result)
         elif isinstance(result, Exception):
-            _log.error("call failed", method=self.method and self.method.name, exc_info=result)
+            _log.error(
+                "call failed",
+                code="rpc.internal",
+                method=self.method and self.method.name,
+                exc_info=result,
+            )
             error = rpc_error(
                 INTERNAL_ERROR, "rpc.internal", "the node failed to answer; its log says why", None, None
             )
