@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from network.comet.settings import StateSync
@@ -302,8 +303,11 @@ def wait_height(run: Run, blocks: int) -> None:
 @command("expect no blocks for <seconds:number> s")
 def expect_no_blocks(run: Run, seconds: float) -> None:
     """What was decided just before may still be on its way."""
-    time.sleep(1.0)
-    before = run.network.highest()
+    for _ in range(10):
+        before = run.network.highest()
+        time.sleep(2.0)
+        if run.network.highest() == before:
+            break
     time.sleep(seconds)
     after = run.network.highest()
     assert after == before, f"from height {before} to {after}"
@@ -349,18 +353,39 @@ def expect_misbehaviour(run: Run, machine: int, seconds: float) -> None:
 @command("expect failure <code:word> of <machine:machine> within <seconds:number> s")
 def expect_failure(run: Run, code: str, machine: int, seconds: float) -> None:
     """It has stopped by itself and says why; it still answers."""
-    _expect_word(run, "failure", code, machine, seconds)
+    _expect_word(run, ("failure",), code, machine, seconds)
 
 
 @command("expect alarm <code:word> of <machine:machine> within <seconds:number> s")
 def expect_alarm(run: Run, code: str, machine: int, seconds: float) -> None:
     """It says what is wrong, and goes on by itself when that is over."""
-    _expect_word(run, "alarm", code, machine, seconds)
+    _expect_word(run, ("alarm",), code, machine, seconds)
 
 
-def _expect_word(run: Run, kind: str, code: str, machine: int, seconds: float) -> None:
+@command("expect trouble <code:word> of <machine:machine> within <seconds:number> s")
+def expect_trouble(run: Run, code: str, machine: int, seconds: float) -> None:
+    """One or the other: which of its two programs meets the trouble first is chance."""
+    _expect_word(run, ("alarm", "failure"), code, machine, seconds)
+
+
+@command("mend <machine:machine>")
+def mend(run: Run, machine: int) -> None:
+    """What an operator does when the cause is gone: a node that has failed is started again, no other."""
     (member,) = run.network.of((machine,))
-    run.network.wait(lambda: code in str(member.status.get(kind)), f"{kind} {code} of {machine}", seconds)
+    if member.status["failure"] is not None:
+        member.stop()
+        member.start()
+        run.network.notes.append(f"{machine} had to be started again")
+
+
+def _expect_word(run: Run, kinds: Sequence[str], code: str, machine: int, seconds: float) -> None:
+    (member,) = run.network.of((machine,))
+
+    def said() -> str:
+        status = member.status
+        return " ".join(str(status.get(kind)) for kind in kinds)
+
+    run.network.wait(lambda: code in said(), f"{code} of {machine}", seconds)
     what, since = run.network.last_act
     run.network.notes.append(f"{what}: {machine} says {code} after {time.monotonic() - since:.1f} s")
 

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
-from node.chain.genesis import Genesis
+from node.chain.genesis import Genesis, decode_genesis
 from node.chain.receipt import decode_receipt
 from node.ledger import Ledger, LedgerSnapshot
 from node.ledger.check import check_ledger
 from tests.network.scenarios.load import Acknowledged
 from tests.network.scenarios.replay import replay
+
+_PROCESSES = 2
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,19 @@ def require_whole(
             for one in acknowledged:
                 if tip >= one.height > base:
                     _require_kept(snapshot, one, path)
-        report = check_ledger(path, genesis)
-        assert report.ok, f"{path}: {report.findings}"
+    with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as pool:
+        for path, findings in zip(chains, pool.map(_findings, chains), strict=True):
+            assert not findings, f"{path}: {findings}"
     begun_at_genesis = [path for path, (_, base, _) in chains.items() if base == 0 and ledgers[path]]
     with tempfile.TemporaryDirectory(prefix="shelian-replay-") as scratch:
         replay(begun_at_genesis[0], genesis, Path(scratch) / "fresh")
     return Found(min(tip for path, (tip, _, _) in chains.items() if ledgers[path]), compared)
+
+
+def _findings(path: Path) -> list[str]:
+    """Of `check_ledger`; in a process of its own."""
+    genesis = decode_genesis((path.parent.parent / "genesis.json").read_bytes())
+    return [str(one) for one in check_ledger(path, genesis).findings]
 
 
 def _chain(path: Path, genesis: Genesis) -> tuple[int, int, dict[int, tuple[bytes, bytes]]]:
