@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -253,9 +254,10 @@ def test_merge_refuses_members_that_are_not_those_of_the_contract(scene: Scene) 
 
 def _enrolments(scene: Scene, chain: str, **changes: Any) -> list[object]:
     """The police's is another one, the court's is as it should be."""
+    place = Path(tempfile.mkdtemp(dir=scene.path))
     files = [
-        scene.police.enrolment_file(scene.path, chain, "127.0.0.1:20001", **changes),
-        scene.court.enrolment_file(scene.path, chain, "127.0.0.1:20002"),
+        scene.police.enrolment_file(place, chain, "127.0.0.1:20001", **changes),
+        scene.court.enrolment_file(place, chain, "127.0.0.1:20002"),
     ]
     return [word for file in files for word in ("--enrolment", file)]
 
