@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -27,6 +28,7 @@ from typing import Any
 
 import structlog
 
+import cli.importing  # noqa: F401 - as `shelian` does
 from bench.moments import Moments
 from bench.stage_clock import StageClock
 from network.runner import CometConfig, Node, NodeConfig, run_node
@@ -36,6 +38,7 @@ from node.rpc.config import RpcConfig
 
 
 def main() -> None:
+    gc.enable()
     parser = argparse.ArgumentParser(prog="python -m bench.network_node")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--stages", action="store_true")

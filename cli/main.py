@@ -6,6 +6,7 @@ when the group runs, so that `shelian --help` is quick.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -13,6 +14,7 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import typer
 
+import cli.importing  # noqa: F401
 from cli import (
     accounts,
     backup,
@@ -34,6 +36,8 @@ from cli import (
 from cli.output import fail
 from cli.processes import follow_supervisor
 from node.chain.errors import ShelianError
+
+gc.enable()
 
 app = typer.Typer(
     name="shelian",
