@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -42,7 +42,6 @@ from cli.demo_consortium import Layout
 from cli.node import load_genesis, validator_key
 from cli.output import AsJson, result, say
 from identity.keystore import load_key
-from network.consortium import fields
 from network.consortium.ceremony import MAX_RECORD_BYTES, decode_record, require_own, require_record_of
 from network.consortium.certificates import moment
 from network.consortium.closing import (
@@ -56,12 +55,14 @@ from network.consortium.closing import (
 from network.consortium.closing import reopen as take_mark_away
 from network.consortium.enrolment import Enrolment
 from network.consortium.errors import CeremonyError
-from network.consortium.fields import read_file, to_hex
 from network.consortium.graduate import (
+    MAX_SIGNED_BYTES,
     End,
     Signed,
     compare,
     continuing_genesis,
+    decode_signed,
+    encode_signed,
     gather,
     open_closing,
     require_graduating,
@@ -79,15 +80,11 @@ from network.consortium.keys import (
 )
 from network.consortium.statements import spoken
 from network.embedded import ValidatorKey
-from node.chain.encoding import encode_canonical_json
 from node.chain.genesis import Genesis, encode_genesis
-from node.chain.handover_certificate import HandoverCertificate, decode_certificate, encode_certificate
+from node.chain.handover_certificate import HandoverCertificate
 from node.ledger import Ledger
 from node.ledger.continuation import try_opening
 from node.ledger.shelf import SavedSnapshot
-
-FORMAT: Final = "shelian-handover/1"
-_MAX_SIGNED_BYTES: Final = 8 << 20
 
 app = typer.Typer(
     no_args_is_help=True, help="升级为联盟链 a one-machine ledger goes on as a consortium's, history kept"
@@ -276,7 +273,7 @@ def sign(
     else:
         assert data is not None  # noqa: S101 (for the type checker: one of the two)
         part = _sign_as_old_machine(end, genesis, members, Layout(data.resolve()), passphrase_file)
-    write_new(out, _encode_signed(part))
+    write_new(out, encode_signed(part))
     result(
         {"ok": True, "file": out, **_end_summary(end), **genesis_summary(genesis)},
         as_json=as_json,
@@ -303,7 +300,7 @@ def check(
         _try(ledger, genesis)
     signed = gather(end, genesis, _load_parts(handover, signature or ()))
     if save:
-        replace(handover.signed, _encode_signed(signed.certificate))
+        replace(handover.signed, encode_signed(signed.certificate))
     result(
         {
             "ok": signed.is_complete,
@@ -416,18 +413,7 @@ def _load_new(handover: Handover) -> tuple[Genesis, tuple[Enrolment, ...]]:
 
 def _load_parts(handover: Handover, files: Sequence[Path]) -> list[HandoverCertificate]:
     paths = ([handover.signed] if handover.signed.exists() else []) + list(files)
-    return [_decode_signed(read_bytes(path, _MAX_SIGNED_BYTES), path.name) for path in paths]
-
-
-def _encode_signed(certificate: HandoverCertificate) -> bytes:
-    return encode_canonical_json({"format": FORMAT, "certificate": to_hex(encode_certificate(certificate))})
-
-
-def _decode_signed(raw: bytes, name: str) -> HandoverCertificate:
-    top = read_file(raw, f"{name}: signatures of a handover", FORMAT, _MAX_SIGNED_BYTES)
-    encoded = top.take("certificate", fields.hex_bytes())
-    top.finish()
-    return decode_certificate(encoded)
+    return [decode_signed(read_bytes(path, MAX_SIGNED_BYTES), path.name) for path in paths]
 
 
 def _copy_snapshot(saved: SavedSnapshot, place: Path) -> None:

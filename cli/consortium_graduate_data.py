@@ -12,6 +12,7 @@ from network.comet.home import CometPlace, CometSettings, make_home
 from network.consortium.ceremony import Record, encode_record
 from network.consortium.enrolment import Enrolment
 from network.consortium.errors import CeremonyError
+from network.consortium.graduate import encode_signed
 from network.consortium.keys import NodeKeys
 from node.chain.errors import LedgerError
 from node.chain.genesis import Genesis, encode_genesis
@@ -65,6 +66,7 @@ def make_graduated_data(
     make_home(CometPlace(layout.comet), settings, keys.node_key, keys.validator_key)
     replace(layout.data / f"genesis{RECORD_SUFFIX}", encode_record(Record(genesis.hash, tuple(members), ())))
     replace(layout.data / "old-genesis.json", encode_genesis(old))
+    replace(layout.data / "handover.json", encode_signed(certificate))
     replace(layout.genesis, encode_genesis(genesis))
     layout.marker.unlink()
 

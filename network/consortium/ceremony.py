@@ -113,8 +113,15 @@ def compare(genesis: Genesis, enrolments: Iterable[Enrolment]) -> tuple[str, ...
     """Refuse a genesis that says other things than the enrolments; the answer is where its machine's part
     differs from this release's (nowhere, if both are of one release).
 
-    Raises CeremonyError ceremony.genesis_differs and those of `merge`.
+    Raises CeremonyError ceremony.genesis_differs, ceremony.goes_on and those of `merge`.
     """
+    if genesis.goes_on:
+        raise CeremonyError(
+            "ceremony.goes_on",
+            "this genesis goes on with another chain's ledger; its members signed the handover",
+            genesis.initial_height,
+            "shelian consortium graduate check",
+        )
     expected = merge_again(genesis, enrolments).genesis
     got, wanted = (document_of(one) for one in (genesis, expected))
     said: list[str] = []

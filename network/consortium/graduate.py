@@ -35,9 +35,10 @@ from network.consortium.ceremony import differences, document_of, require_own
 from network.consortium.certificates import check_validity, moment
 from network.consortium.enrolment import Enrolment, Sign
 from network.consortium.errors import CeremonyError
-from network.consortium.fields import CHAIN_NAME
+from network.consortium.fields import CHAIN_NAME, hex_bytes, read_file, to_hex
 from network.consortium.genesis import Ends, Member, MemberValidator, plan_continuing
 from network.consortium.merge import check_apart, check_same_chain
+from node.chain.encoding import encode_canonical_json
 from node.chain.errors import SignatureRefused
 from node.chain.genesis import ORGANISATION_KINDS, Genesis
 from node.chain.handover import ca_public_key
@@ -46,6 +47,8 @@ from node.chain.handover_certificate import (
     HandoverCertificate,
     HandoverStatement,
     ValidatorSignature,
+    decode_certificate,
+    encode_certificate,
     handover_sign_bytes,
 )
 from node.chain.header import header_hash
@@ -67,6 +70,8 @@ from node.ledger.shelf import SavedSnapshot
 
 LATEST_START_NS: Final = 30 * 86_400 * 1_000_000_000
 """How long after block N the new chain may begin: a slip in a date would stop the ledger until then."""
+SIGNED_FORMAT: Final = "shelian-handover/1"
+MAX_SIGNED_BYTES: Final = 8 << 20
 _ACTIVE: Final = 1
 _REGISTRAR_ROLE: Final = 256
 _READING_GAS: Final = 1 << 32
@@ -409,6 +414,21 @@ def _calls(
 
 
 # ---- the certificate
+
+
+def encode_signed(certificate: HandoverCertificate) -> bytes:
+    """The file of a certificate with some or all of its signatures."""
+    return encode_canonical_json(
+        {"format": SIGNED_FORMAT, "certificate": to_hex(encode_certificate(certificate))}
+    )
+
+
+def decode_signed(raw: bytes, name: str) -> HandoverCertificate:
+    """Whether the signatures hold, `gather` says. Raises CeremonyError ceremony.*, DecodeError."""
+    top = read_file(raw, f"{name}: signatures of a handover", SIGNED_FORMAT, MAX_SIGNED_BYTES)
+    encoded = top.take("certificate", hex_bytes())
+    top.finish()
+    return decode_certificate(encoded)
 
 
 def statement_of(end: End, genesis: Genesis) -> HandoverStatement:
