@@ -24,6 +24,7 @@ from cli import (
     consortium_genesis,
     consortium_graduate,
     consortium_join,
+    consortium_leaving,
     consortium_membership,
     consortium_rotate,
     consortium_votes,
@@ -99,9 +100,9 @@ app.command("appoint")(consortium_votes.appoint)
 app.command("invite")(consortium_membership.invite)
 app.command("invitation")(consortium_join.invitation)
 app.command("join")(consortium_join.join)
-app.command("leave")(consortium_membership.leave)
-app.command("remove")(consortium_membership.remove)
-app.command("resume")(consortium_membership.resume)
+app.command("leave")(consortium_leaving.leave)
+app.command("remove")(consortium_leaving.remove)
+app.command("resume")(consortium_leaving.resume)
 app.command("registrars")(consortium_membership.registrars)
 app.add_typer(consortium_membership.validator, name="validator")
 app.add_typer(consortium_membership.node_app, name="node")

@@ -155,6 +155,26 @@ def test_a_validators_key_is_changed_and_the_new_one_signs(district: Consortium,
     assert refused("rotate", "switch", *data).code == "rotation.no_next_key"
 
 
+def test_while_one_of_four_is_silent_no_other_may_fail_silent(district: Consortium, joined: Agency) -> None:
+    """The contract would let a key be changed: it does not know that another machine is down."""
+    node = district.network.nodes[2]
+    node.stop()
+    silent = validator_address(load_node_keys(district.agencies[2].keys).validator_public_key)
+    while district.look().attendance.signed(silent):
+        district.work()
+    keys = district.agencies[0].keys
+    rotate = ("rotate", "validator", "--keys", keys.path, "--node", district.url(0), "--dry-run", "--json")
+    outcome = run(*rotate)
+    assert outcome.exit_code == 1, outcome.output
+    found = {one["code"]: one for one in json.loads(outcome.stdout)["findings"]}
+    assert set(found) == {"preflight.quorum", "preflight.silent"}
+    assert (found["preflight.quorum"]["got"], found["preflight.quorum"]["expected"]) == ("20 / 40", "27 / 40")
+    node.start()
+    district.network.wait_height(district.network.nodes[0].height, [node])
+    district.wait_signed_by(load_node_keys(district.agencies[2].keys).validator_public_key)
+    NextKeys(keys).validator_key.unlink()
+
+
 def test_one_of_the_first_leaves_and_nothing_is_lost(district: Consortium, joined: Agency) -> None:
     court, node = district.agencies[2], district.network.nodes[2]
     leave = ("leave", *district.at(2), "--despite", "机构合并，已商定 agreed among all")

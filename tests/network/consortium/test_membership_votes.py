@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from identity.demo.cast import DEMO_PASSPHRASE
 from identity.keys import ED25519, generate_key
 from identity.keystore import DEMO, save_key
 from identity.node import NodeClient
+from network.consortium.acting import recognise, send
+from network.consortium.keys import load_agency
+from network.consortium.motions import admit, propose
 from network.consortium.reading import read_governance, read_standing
 from node.ledger import Ledger
 from tests.helpers.rpc_node import RunningNode, running_node
@@ -189,6 +193,58 @@ def test_an_agency_without_registrars_gets_new_ones_by_vote(district: District, 
         assert answer["appointed"] is bool(place)
 
 
+def test_a_motion_that_is_not_what_the_enrolment_says_is_not_approved(
+    district: District, tmp_path: Path
+) -> None:
+    """Somebody proposes the newcomer with a registrar of his own in the place of one of theirs."""
+    newcomer = make_agency(tmp_path, "auditor", 6, power=0)
+    content = newcomer.enrolment.content
+    first, second = content.registrars
+    forged = replace(
+        content, registrars=(first, replace(second, public_key=generate_key(ED25519).public_key))
+    )
+    client = district.client()
+    calls = admit(forged, read_governance(client).free_number())
+    ids, proposing = propose(calls, secrets.token_bytes)
+    send(client, recognise(client, district.agencies[0].operator), proposing)
+    at = ("vote", ids[0].hex(), "yes", *district.at(1))
+    error = refused(*at, "--enrolment", newcomer.enrolment_file)
+    assert error.code == "preflight.other_enrolment"
+    district.vote(ids[0].hex(), 1, "no", "--enrolment", newcomer.enrolment_file)
+    shown = done("proposal", ids[0].hex()[:12], "--node", district.url)["proposal"]
+    assert shown["votes"] == {"2": False}
+
+
+def test_a_second_node_and_striking_it_off_again(district: District) -> None:
+    """The last node of a member with voting power is never struck off."""
+    spare = "ab" * 20
+    made = done("node", "add", spare, 1, *district.at(0))
+    for who in (1, 2, 4):
+        answer = district.vote(made["short"], who)
+    assert answer["proposal"]["state"] == "executed"
+    peers = {one.node_id.hex() for one in read_governance(district.client()).peers_of(1)}
+    assert spare in peers
+    assert len(peers) == 2
+    strike = ("node", "strike", spare, *district.at(0))
+    assert refused(*strike).code == "preflight.which_node"
+    assert refused(*strike, "--despite", "短").code == "membership.reason"
+    made = done(*strike, "--despite", "备用机已拆，出块的是另一台 the spare machine is gone")
+    for who in (1, 2, 4):
+        answer = district.vote(made["short"], who, "yes", "--despite", "备用机已拆 the spare is gone")
+    assert answer["proposal"]["state"] == "executed"
+    (last,) = read_governance(district.client()).peers_of(1)
+    error = refused(
+        "node",
+        "strike",
+        last.node_id.hex(),
+        *district.at(0),
+        "--despite",
+        "无论如何都要 whatever comes of it",
+    )
+    assert error.code == "preflight.last_node", "a refusal is passed over by no reason"
+    assert refused("node", "strike", "00" * 20, *district.at(0)).code == "membership.unknown_node"
+
+
 def test_certificate_and_sealing_key_are_the_agencys_own_to_change(district: District) -> None:
     court = district.agencies[2]
     for what, current in (
@@ -212,8 +268,6 @@ def test_certificate_and_sealing_key_are_the_agencys_own_to_change(district: Dis
             assert file.exists()
             assert file.suffixes[-1] == ".pem" or file.stat().st_mode & 0o777 == 0o600
     row = consortium.decode_organisation(district.client().call(consortium.organisation(3)))
-    from network.consortium.keys import load_agency
-
     agency = load_agency(court.keys)
     assert (row.certificate, row.encryption_key) == (agency.certificate.fingerprint, agency.encryption_key)
 
