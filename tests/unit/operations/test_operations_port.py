@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -19,15 +20,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from cli.node import _operations as operations_of
+from cli.system import SystemFault
+from network.embedded import ValidatorKey
 from network.operations.card import load_card
 from network.operations.facts import NodeFacts
 from network.operations.port import RULES, OperationsPort, operations_config
 from network.operations.remote import StatusUnavailable, fetch_status
 from network.operations.source import FactSource
+from network.runner import EmbeddedConfig, Node, NodeConfig
+from node.ledger import Ledger
 from node.rpc.access import Scope, Token
 from node.rpc.config import RefusedConfiguration, RpcConfig, Tls
 from tests.helpers.operations import healthy
-from tests.helpers.rpc_node import DEPLOYER, RunningNode, running_node
+from tests.helpers.rpc_node import DEPLOYER, RunningNode, genesis_of_now, running_node
 
 SECRETS = {"all": "a" * 40, "prometheus": "p" * 40, "application": "x" * 40}
 TOKENS = tuple(
@@ -317,3 +323,64 @@ def test_a_refusal_is_told_with_its_code(guarded: str) -> None:
 def test_status_json_is_plain_json(node: RunningNode) -> None:
     document = orjson.loads(get(url_of(node)).content)
     assert orjson.dumps(document)
+
+
+# ---- where it listens
+
+
+@pytest.mark.parametrize(
+    ("wanted", "address"),
+    [
+        (None, ("127.0.0.1", 8_581)),
+        ("127.0.0.1:9000", ("127.0.0.1", 9_000)),
+        ("[::1]:9000", ("::1", 9_000)),
+        ("localhost:0", ("localhost", 0)),
+    ],
+)
+def test_the_option_of_the_command(wanted: str | None, address: tuple[str, int]) -> None:
+    config = operations_of(RpcConfig(port=8_545), wanted)
+    assert config is not None
+    assert (config.host, config.port) == address
+
+
+def test_it_can_be_switched_off_and_nonsense_is_refused() -> None:
+    assert operations_of(RpcConfig(), "off") is None
+    for wanted in ("8581", ":8581", "localhost:99999", "localhost:http"):
+        with pytest.raises(SystemFault) as refused:
+            operations_of(RpcConfig(), wanted)
+        assert refused.value.code == "node.operations_address"
+
+
+def test_a_port_that_was_asked_for_and_is_taken_keeps_the_node_from_starting(
+    tmp_path: Path, node: RunningNode
+) -> None:
+    path = tmp_path / "ledger"
+    Ledger.create(path, genesis_of_now()).close()
+    key = ValidatorKey(b"\x01" * 32, lambda message: b"")
+    taken = RpcConfig(port=int(url_of(node).rpartition(":")[2]))
+    config = NodeConfig(
+        path, EmbeddedConfig(key), RpcConfig(port=0), operations=taken, operations_required=True
+    )
+    with pytest.raises(RefusedConfiguration) as refused:
+        asyncio.run(Node(config).start())
+    assert refused.value.code == "operations.address"
+    Ledger.open(path).close()  # nothing holds it
+
+
+def test_a_demo_stays_on_its_machine(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    Ledger.create(path, genesis_of_now()).close()
+    for pem in ("certificate", "key"):
+        (tmp_path / pem).write_text("pem")
+    wide = RpcConfig(
+        host="10.0.0.5",
+        port=0,
+        tokens=TOKENS,
+        tls=Tls(tmp_path / "certificate", tmp_path / "key"),
+        allowed_hosts=frozenset({"node.court.example"}),
+    )
+    key = ValidatorKey(b"\x01" * 32, lambda message: b"")
+    with pytest.raises(RefusedConfiguration) as refused:
+        Node(NodeConfig(path, EmbeddedConfig(key), RpcConfig(port=0), operations=wide))
+    assert refused.value.code == "operations.demo_exposed"
+    Ledger.open(path).close()
