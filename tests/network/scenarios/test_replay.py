@@ -14,7 +14,7 @@ from tests.network.scenarios.replay import replay
 from tests.network.scenarios.test_scenarios import require
 from tests.network.scenarios.worlds import why_no_worlds
 
-pytestmark = [pytest.mark.cometbft, pytest.mark.slow]
+pytestmark = [pytest.mark.cometbft, pytest.mark.slow, pytest.mark.xdist_group("scenarios")]
 
 SCENARIO = """# transfers, documents, failing calls, refused ones; rules that change on the way
 suite quick

@@ -15,7 +15,8 @@ from tests.network.scenarios.__main__ import read, run, scenario_files, table
 from tests.network.scenarios.clocks import why_no_shifted_clock
 from tests.network.scenarios.worlds import why_no_worlds
 
-pytestmark = [pytest.mark.cometbft, pytest.mark.slow]
+# One network at a time: two of them on two cores only make each other late.
+pytestmark = [pytest.mark.cometbft, pytest.mark.slow, pytest.mark.xdist_group("scenarios")]
 
 
 def require(missing: str | None) -> None:
