@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
@@ -17,6 +17,7 @@ from node.chain.transaction import Call
 from node.chain.validators import Validator, validator_address
 
 KEYS = [bytes(SigningKey(sha256(bytes([number]))).verify_key) for number in range(8)]
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 NODES = [sha256(b"n" + bytes([number]))[:20] for number in range(8)]
 
 
@@ -98,6 +99,7 @@ def decides(before: Governance, after: Governance) -> bool:
     return total > 0 and 3 * alive > 2 * total
 
 
+@patient
 @given(networks(), changes())
 def test_what_passes_leaves_a_network_that_decides(governance: Governance, calls: tuple[Call, ...]) -> None:
     """And what touches no validator is not refused for the quorum."""
@@ -117,6 +119,7 @@ def test_what_passes_leaves_a_network_that_decides(governance: Governance, calls
         assert "preflight.quorum" not in found
 
 
+@patient
 @given(networks(), changes())
 def test_what_passes_can_be_changed_again(governance: Governance, calls: tuple[Call, ...]) -> None:
     """A majority of those who can vote is left wherever the change touched who can."""
@@ -130,6 +133,7 @@ def test_what_passes_can_be_changed_again(governance: Governance, calls: tuple[C
     assert ("preflight.lockout" in codes(governance, calls)) == (locked and changed)
 
 
+@patient
 @given(networks())
 def test_nothing_speaks_against_changing_nothing(governance: Governance) -> None:
     found = preflight(governance, (consortium.set_deployer(b"\x05" * 20, True),))
@@ -138,6 +142,7 @@ def test_nothing_speaks_against_changing_nothing(governance: Governance) -> None
     assert found.in_force is None
 
 
+@patient
 @given(networks(), st.integers(1, 7))
 def test_a_validators_last_node_is_never_struck_off(governance: Governance, id: int) -> None:
     assume(governance.member(id) is not None)
@@ -153,6 +158,7 @@ def test_a_validators_last_node_is_never_struck_off(governance: Governance, id: 
     assert "preflight.last_node" not in codes(replace(gone, in_force=in_force), strike)
 
 
+@patient
 @given(networks(), st.sampled_from([None, 0, 2, 3, 50]))
 def test_a_newcomers_node_must_be_in_step(governance: Governance, behind: int | None) -> None:
     newcomer = Member(9, 1, True, registrars=2)
@@ -171,6 +177,7 @@ def test_a_newcomers_node_must_be_in_step(governance: Governance, behind: int | 
     assert "preflight.no_node" in codes(without, calls)
 
 
+@patient
 @given(networks(), st.binary(min_size=32, max_size=32))
 def test_a_key_that_would_stop_the_table_is_refused(governance: Governance, key: bytes) -> None:
     """Points of small order, and what is no point at all; a key of libsodium's passes."""
@@ -185,6 +192,7 @@ def test_a_key_that_would_stop_the_table_is_refused(governance: Governance, key:
     )
 
 
+@patient
 @given(networks())
 def test_validators_change_once_at_a_time(governance: Governance) -> None:
     one = consortium.change_validators((KEYS[0],), (1,), (1,))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from ceremony_agencies import agency
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.bindings import consortium, identity_registry
@@ -42,6 +42,7 @@ def proposals(number: int, count: int, height: int = 1) -> list[Proposal]:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_motions_come_back_whole_and_in_order(counts: list[int], random: object) -> None:
     everything = [one for number, count in enumerate(counts) for one in proposals(number, count, number)]
