@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
-from cli.nodes import ask_all, is_in_step
+from cli.nodes import ask_all, is_in_step, is_well
 from cli.output import AsJson, result
 from cli.system import find, node_of, url_of
 from identity.demo.cast import ORGANISATIONS
@@ -75,11 +74,7 @@ def status(
 
 def service_is_healthy(name: str, port_base: int) -> bool:
     """Whether a program of the system, other than a node, answers that it is well."""
-    try:
-        url = url_of(name, port_base) + HEALTH[name]
-        return httpx.get(url, timeout=3, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return is_well(url_of(name, port_base) + HEALTH[name])
 
 
 def _dot(well: bool) -> str:
