@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the optional parts of the tests where this machine allows it: Chromium with a Chinese font, a C
-# compiler for the crash harness, the npm packages of the contracts and client tests, the
+# compiler for the crash harness, what makes network namespaces for the scenarios, the npm packages of the contracts and client tests, the
 # cometbft binary. What cannot be had is named; its tests then skip (in CI they fail).
 set -u
 cd "$(dirname "$0")/.."
@@ -21,6 +21,15 @@ if ! command -v cc >/dev/null; then
       || missing "C compiler" "apt-get install gcc libc6-dev"
   else
     missing "C compiler" "apt-get install gcc libc6-dev"
+  fi
+fi
+
+if ! command -v ip >/dev/null || ! command -v unshare >/dev/null; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 util-linux) >/dev/null 2>&1 \
+      || missing "network namespaces" "apt-get install iproute2 util-linux"
+  else
+    missing "network namespaces" "apt-get install iproute2 util-linux"
   fi
 fi
 
