@@ -103,7 +103,7 @@ calls = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(calls, min_size=1, max_size=12))
 def test_the_model_does_what_the_contracts_do(sequence: list[Call]) -> None:
     sandbox = START.fork()
@@ -130,7 +130,7 @@ def test_several_calls_are_one_after_the_other() -> None:
     assert after.peers_of(8) == (PeerRow(NODES[7], 8),)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_votes_are_counted_as_the_contract_counts(data: DataObject) -> None:
     sandbox = START.fork()

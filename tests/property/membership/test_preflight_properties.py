@@ -17,7 +17,9 @@ from node.chain.transaction import Call
 from node.chain.validators import Validator, validator_address
 
 KEYS = [bytes(SigningKey(sha256(bytes([number]))).verify_key) for number in range(8)]
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+patient = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 NODES = [sha256(b"n" + bytes([number]))[:20] for number in range(8)]
 
 
