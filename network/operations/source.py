@@ -16,7 +16,8 @@ from typing import Final
 import structlog
 
 from network.operations.facts import NodeFacts
-from network.operations.findings import Finding, by_weight, findings_of, stale
+from network.operations.findings import Finding, by_weight, stale
+from network.operations.judgement import findings_of
 from node.chain.errors import ShelianError
 
 _log = structlog.get_logger("network.operations")

@@ -18,7 +18,8 @@ from network.operations.doctor.examination import (
     Examination,
     Holder,
 )
-from network.operations.findings import FAULT, WARNING, Finding, Words, by_weight, certificate_findings
+from network.operations.findings import FAULT, WARNING, Finding, Words, by_weight
+from network.operations.judgement import certificate_findings
 from network.operations.networking import is_loopback
 
 PYTHONS: Final = ((3, 11), (3, 12))

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import pwd
 import resource
-import shutil
 import socket
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +23,6 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from network.comet.binary import find_binary
 from network.comet.faults import CometFault
 from network.comet.home import CometPlace, load_node_key, load_settings, load_validator_key, node_id
 from network.comet.settings import CometSettings
@@ -33,6 +30,7 @@ from network.engine import EngineStatus
 from network.operations.activity import Activity
 from network.operations.card import is_running, load_card
 from network.operations.certificates import tls_certificate
+from network.operations.doctor import system
 from network.operations.doctor.examination import (
     REACHED,
     REFUSED,
@@ -47,7 +45,8 @@ from network.operations.doctor.examination import (
     PeerSeen,
     PortSeen,
 )
-from network.operations.findings import Finding, findings_of
+from network.operations.findings import Finding
+from network.operations.judgement import findings_of
 from network.operations.networking import (
     can_bind,
     listener_of,
@@ -120,13 +119,13 @@ def examine(place: Place, clock_ns: Callable[[], int] = time.time_ns) -> Examina
         certificates=()
         if place.tls_certificate is None
         else (tls_certificate(place.tls_certificate, clock_ns()),),
-        is_synchronised=_synchronised(),
+        is_synchronised=system.is_synchronised(),
         python=sys.version_info[:2],
-        cometbft=_cometbft() if is_member else ("", ""),
-        open_files_limit=_own_limit(resource.RLIMIT_NOFILE),
-        memory_limit=_own_limit(resource.RLIMIT_AS),
-        memory_available=_memory_available(),
-        unit=_unit(),
+        cometbft=system.cometbft_fault() if is_member else ("", ""),
+        open_files_limit=system.own_limit(resource.RLIMIT_NOFILE),
+        memory_limit=system.own_limit(resource.RLIMIT_AS),
+        memory_available=system.memory_available(),
+        unit=system.unit_state(),
         settings_error=settings_error,
     )
     if not seen.has_data:
@@ -407,47 +406,3 @@ def connect(address: str, patience_s: float = CONNECT_S) -> str:
         return SILENT
     except OSError:
         return UNREACHABLE
-
-
-# ---- the machine
-
-
-def _cometbft() -> tuple[str, str]:
-    try:
-        find_binary()
-    except CometFault as fault:
-        return fault.code, str(fault)
-    return "", ""
-
-
-def _own_limit(kind: int) -> int:
-    soft, _ = resource.getrlimit(kind)
-    return 0 if soft == resource.RLIM_INFINITY else soft
-
-
-def _memory_available() -> int:
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def _synchronised() -> bool | None:
-    said = _systemd("timedatectl", "show", "--property", "NTPSynchronized", "--value")
-    return {"yes": True, "no": False}.get(said)
-
-
-def _unit() -> str:
-    """Of shelian-node.service; empty where there is no systemd."""
-    return _systemd("systemctl", "is-enabled", "shelian-node.service")
-
-
-def _systemd(*command: str) -> str:
-    if not Path("/run/systemd/system").is_dir() or shutil.which(command[0]) is None:
-        return ""
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return said.stdout.strip()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from network.operations import findings as module
+from network.operations import findings, judgement
 from network.operations.doctor import checks
 from network.operations.facts import (
     CertificateFacts,
@@ -18,7 +18,8 @@ from network.operations.facts import (
     QuorumFacts,
     SavedFacts,
 )
-from network.operations.findings import FAULT, WARNING, findings_of, not_ready
+from network.operations.findings import FAULT, WARNING, not_ready
+from network.operations.judgement import findings_of
 from tests.helpers.operations import AGENCIES, healthy, member, peer, validator
 
 
@@ -162,7 +163,7 @@ def test_a_finding_names_the_agency_concerned() -> None:
 
 def test_every_code_is_explained_in_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs/errors/operations.md").read_text()
-    sources = Path(module.__file__).read_text() + Path(checks.__file__).read_text()
+    sources = "".join(Path(one.__file__).read_text() for one in (findings, judgement, checks))
     codes = {word.strip('",') for word in sources.split() if word.startswith('"doctor.')}
     codes = {code.split('"')[0] for code in codes}
     assert len(codes) > 40
