@@ -13,9 +13,10 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tests.network.scenarios import commands
 from tests.network.scenarios.language import Scenario, parse
@@ -78,7 +79,7 @@ def inside(file: Path, directory: Path) -> None:
     end_with_parent()
     scenario = read(file)
     began = time.monotonic()
-    state = commands.Run(directory, cast(Any, None))
+    state = commands.Run(directory)
     failure = details = ""
 
     def say(text: str) -> None:
@@ -89,7 +90,7 @@ def inside(file: Path, directory: Path) -> None:
     try:
         for step in scenario.steps:
             say(step.text)
-            shown = len(state.network.recoveries) if state.network else 0
+            shown = len(state.made.recoveries) if state.made else 0
             try:
                 step.command.run(state, **step.arguments)
             except AssertionError as fault:
@@ -100,11 +101,11 @@ def inside(file: Path, directory: Path) -> None:
     except BaseException as fault:
         failure = str(fault) or type(fault).__name__
         details = traceback.format_exc()
-        if state.network is not None:
-            logs = (f"-- {one.number}\n{one.log[-3_000:]}" for one in state.network.members.values())
+        if state.made is not None:
+            logs = (f"-- {one.number}\n{one.log[-3_000:]}" for one in state.made.members.values())
             details += "\n".join(logs)
         say(f"FAILED {details}")
-    network = state.network
+    network = state.made
     report = Report(
         scenario.name,
         scenario.title,
@@ -122,7 +123,7 @@ def inside(file: Path, directory: Path) -> None:
     os._exit(1 if failure else 0)
 
 
-def _finish(state: commands.Run, say: Any) -> int:
+def _finish(state: commands.Run, say: Callable[[str], None]) -> int:
     """End the load, let all come to the same height, stop them, and look at what they have."""
     network = state.network
     network.load.stop()

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from network.comet.settings import StateSync
 from node.chain.validators import validator_address
@@ -23,10 +24,15 @@ SNAPSHOT_EVERY = 25
 
 @dataclass
 class Run:
-    """A scenario under way: `path` is its directory; `network` is there after the first command."""
+    """A scenario under way: `path` is its directory; `made` is there after the first command."""
 
-    path: object
-    network: Network
+    path: Path
+    made: Network | None = None
+
+    @property
+    def network(self) -> Network:
+        assert self.made is not None, "the first command makes the network"
+        return self.made
 
     def acted(self, what: str) -> None:
         """From now on the time to recover counts."""
@@ -38,13 +44,13 @@ class Run:
 
 @command("network <validators:count> validators")
 def network(run: Run, validators: int) -> None:
-    run.network = make_network(run.path, validators)  # type: ignore[arg-type]
+    run.made = make_network(run.path, validators)
     _begin(run)
 
 
 @command("network <validators:count> validators, disk of <machine:machine> is <megabytes:count> MB")
 def network_with_small_disk(run: Run, validators: int, machine: int, megabytes: int) -> None:
-    run.network = make_network(run.path, validators, (machine, megabytes))  # type: ignore[arg-type]
+    run.made = make_network(run.path, validators, (machine, megabytes))
     _begin(run)
 
 
