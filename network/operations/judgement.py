@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from network.operations.compose import STALLED_HEARTBEATS
@@ -26,10 +28,15 @@ _RESTARTS: Final = 3
 _WAITING: Final = 1_000
 
 
+_DATA: Final = "DATA"
+"""In a command: the data directory. The ledger lies in DATA/node/ledger."""
+
+
 def findings_of(facts: NodeFacts) -> tuple[Finding, ...]:
-    """All that is wrong, faults first."""
+    """All that is wrong, faults first; commands name this node's own directory."""
+    data = str(Path(facts.disk.path).parent.parent)
     found = [finding for check in _CHECKS for finding in check(facts)]
-    return by_weight(found)
+    return by_weight(replace(one, command=one.command.replace(_DATA, data)) for one in found)
 
 
 # ---- blocks and the engine

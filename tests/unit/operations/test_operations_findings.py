@@ -156,6 +156,11 @@ def test_an_observer_without_validator_key_in_the_set_is_no_finding() -> None:
     assert findings_of(facts) == ()
 
 
+def test_commands_name_the_nodes_own_directory() -> None:
+    (found, *_) = findings_of(FAULTS["no blocks"][0])
+    assert found.command == "shelian doctor --data /var/lib/shelian"
+
+
 def test_a_finding_names_the_agency_concerned() -> None:
     (found,) = findings_of(FAULTS["silent validator"][0])
     assert AGENCIES[3] in found.what.zh
