@@ -19,7 +19,7 @@ from network.history_source import HistorySource
 from network.restoring import restore_backup
 from node.chain.errors import LedgerError
 from node.ledger import Ledger
-from node.ledger.check import Report
+from node.ledger.findings import Report
 from node.ledger.restore import finish_restore
 
 NEVER = (

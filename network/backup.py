@@ -30,7 +30,8 @@ from node.chain.encoding import decode_strict_json, encode_canonical_json
 from node.chain.errors import DecodeError, ShelianError
 from node.chain.genesis import Genesis, decode_genesis
 from node.ledger import LedgerSnapshot
-from node.ledger.check import Report, check_ledger
+from node.ledger.check import check_ledger
+from node.ledger.findings import Report
 from node.ledger.shelf import sync, write_error
 from node.state import blocks as stored
 from node.state.copying import Between, RowsDigest, copy_rows, digest_rows, opened_aside

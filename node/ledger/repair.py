@@ -30,8 +30,9 @@ from typing import Final
 
 from node.chain.errors import GenesisError, LedgerError
 from node.chain.genesis import Genesis, decode_genesis
-from node.ledger.check import Report, check_ledger
+from node.ledger.check import check_ledger
 from node.ledger.damage import Damage, find_damage
+from node.ledger.findings import Report
 from node.ledger.rebuild import (
     NotRebuildable,
     Progress,
@@ -41,6 +42,7 @@ from node.ledger.rebuild import (
 )
 from node.ledger.salvaged import Broken, Dropped, SalvagedBlocks, load_dropped
 from node.state import blocks as stored
+from node.state.base import decode_base
 from node.state.database import Database
 from node.state.history import History, decode_history
 from node.state.pruning import Recorded
@@ -111,7 +113,8 @@ def repair_ledger(
             shutil.rmtree(left, ignore_errors=True)
         try:
             with Salvage(path, scratch) as source:
-                _require_from_genesis(source)
+                # Filled in to the first block, it can be executed; its state is not that of its own blocks.
+                keep_states = _require_from_genesis(source) or keep_states
                 blocks = SalvagedBlocks(source, genesis or _genesis(source, path))
                 repair = _make(blocks, making, to, keep_states, check, progress)
                 damage, repair.transactions = find_damage(source, making, bool(repair.dropped))
@@ -210,8 +213,10 @@ def _recorded_height(source: Salvage) -> int | None:
         return None
 
 
-def _require_from_genesis(source: Salvage) -> None:
-    """Raises LedgerError repair.begins_at_snapshot, repair.went_on."""
+def _require_from_genesis(source: Salvage) -> bool:
+    """Whether the ledger began at a snapshot, and was filled in. Raises LedgerError
+    repair.begins_at_snapshot, repair.went_on.
+    """
     if source.get(META, b"seam") is not None:
         raise LedgerError(
             "repair.went_on",
@@ -219,13 +224,22 @@ def _require_from_genesis(source: Salvage) -> None:
             None,
             "a ledger of one chain",
         )
-    if source.get(META, b"base") is not None:
+    raw = source.get(META, b"base")
+    if raw is not None and not _is_filled(raw):
         raise LedgerError(
             "repair.begins_at_snapshot",
             "this ledger began at a snapshot; move it away and restore one again",
             None,
-            "a ledger that began at the genesis",
+            "a ledger that began at the genesis, or holds all blocks since",
         )
+    return raw is not None
+
+
+def _is_filled(raw: bytes) -> bool:
+    try:
+        return decode_base(raw).first == 0
+    except LedgerError:
+        return False
 
 
 def _genesis(source: Salvage, path: Path) -> Genesis:

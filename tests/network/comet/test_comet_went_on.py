@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,12 @@ from node.chain.light import Archive
 from node.chain.light_chain import Segment, verify_segments
 from node.chain.merkle import EMPTY_ROOT
 from node.ledger import Ledger
+from node.ledger.building import build_ledger
 from node.ledger.check import check_ledger
 from node.ledger.continuation import continue_ledger, load_continuation, load_light_block
+from node.ledger.shelf import Shelf
 from tests.helpers.graduation import SEEDS, EndedChain, Handover, end_chain, new_validators
-from tests.helpers.ledger import Chain, balance_of, transfer
+from tests.helpers.ledger import Chain, balance_of, set_validators, transfer
 from tests.network.comet.machine import Machine
 from tests.network.comet.model_comet import POINTS, Cut, ModelComet, signing_key
 
@@ -36,10 +37,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[EndedChain, Hand
 
 
 @pytest.fixture
-def path(template: tuple[EndedChain, Handover], tmp_path: Path) -> Iterator[Path]:
+def path(template: tuple[EndedChain, Handover], tmp_path: Path) -> Path:
     """A directory that went on and has made no block yet."""
     shutil.copytree(template[0].path, tmp_path / "ledger")
-    yield tmp_path / "ledger"
+    return tmp_path / "ledger"
 
 
 def comet_of(template: tuple[EndedChain, Handover]) -> ModelComet:
@@ -75,7 +76,8 @@ def test_blocks_go_on_where_the_old_chain_ended_with_state_nonces_and_receipts(
                 assert (first.last_block_id, first.app_hash) == (NIL_BLOCK_ID, ended.root)
                 assert first.last_results_hash == EMPTY_ROOT
                 assert first.time_ns == handover.genesis.genesis_time_ns
-                assert snapshot.receipts(1) and snapshot.receipts(ended.height + 1)
+                assert snapshot.receipts(1)
+                assert snapshot.receipts(ended.height + 1)
                 assert snapshot.context(ended.height).chain_id == ended.genesis.evm_chain_id
                 assert snapshot.context(ended.height + 1).chain_id == handover.genesis.evm_chain_id
         finally:
@@ -205,8 +207,6 @@ def test_a_kill_inside_the_first_commit_is_healed_by_the_handshake(
 
 def test_validators_change_by_vote_after_the_seam(template: tuple[EndedChain, Handover], path: Path) -> None:
     """The first difference that the engine is told is a vote's, not one between the two chains."""
-    from tests.helpers.ledger import set_validators
-
     comet = ModelComet(template[1].genesis, (*SEEDS, "five"))
     five = new_validators((*SEEDS, "five"))
 
@@ -280,3 +280,62 @@ def test_transactions_signed_for_the_old_chain_are_refused_on_the_new_one(
         raw = chain.sign(chain.clerk, [balance_of(chain.judge.address)], chain_id=ended.genesis.evm_chain_id)
         with pytest.raises(Exception, match=r"^tx\.wrong_chain"):
             ledger.check(raw, ledger.tip.time_ns)
+
+
+def test_who_joins_later_begins_at_a_snapshot_of_the_new_chain(
+    template: tuple[EndedChain, Handover], path: Path, tmp_path: Path
+) -> None:
+    """One of the old chain's last block is not passed on: it is of another genesis."""
+    ended, handover = template
+    comet = comet_of(template)
+    shelf = Shelf(path.parent / "snapshots")
+
+    async def run() -> None:
+        machine = Machine(path, comet)
+        try:
+            await comet.handshake(machine.application)
+            raw = machine.chain.sign(machine.chain.clerk, [transfer(machine.chain.judge.address, 40)])
+            await machine.add(raw)
+            with machine.ledger.snapshot() as snapshot:
+                shelf.create(snapshot, handover.genesis)
+            for _ in range(3):
+                await machine.add()
+            await machine.fetch_headers()
+            assert machine.cursor.alarm is None
+            listed = await machine.application.list_snapshots(pb.RequestListSnapshots())
+            assert [one.height for one in listed.snapshots] == [ended.height + 1]
+        finally:
+            machine.close()
+
+    asyncio.run(run())
+    saved = shelf.find(ended.height + 1)
+    assert saved is not None
+    (tmp_path / "joiner").mkdir()
+    build_ledger(tmp_path / "joiner" / "ledger", handover.genesis, saved)
+    shutil.copytree(saved.directory, tmp_path / "joiner" / "snapshots" / str(ended.height + 1))
+    report = check_ledger(tmp_path / "joiner" / "ledger", handover.genesis)
+    assert report.findings == []
+    assert report.base == ended.height + 1
+
+
+def test_a_snapshot_of_the_old_chain_is_not_listed(
+    template: tuple[EndedChain, Handover], path: Path, tmp_path: Path
+) -> None:
+    old = end_chain(tmp_path / "again")
+    with Ledger.open(old.path) as ledger, ledger.snapshot() as snapshot:
+        Shelf(path.parent / "snapshots").create(snapshot, ledger.genesis)
+    comet = comet_of(template)
+
+    async def run() -> None:
+        machine = Machine(path, comet)
+        try:
+            await comet.handshake(machine.application)
+            for _ in range(4):
+                await machine.add()
+            await machine.fetch_headers()
+            listed = await machine.application.list_snapshots(pb.RequestListSnapshots())
+            assert not listed.snapshots
+        finally:
+            machine.close()
+
+    asyncio.run(run())

@@ -379,3 +379,38 @@ def test_init_takes_no_ledger_that_ends_elsewhere_and_begins_again_where_it_was_
     assert run(*scene.init_words(scene.court, *signatures))["ok"]
     assert not layout.marker.exists()
     refused("init.exists", *scene.init_words(scene.court, *signatures))
+
+
+class Killed(BaseException):
+    """What kill -9 leaves: nothing is tidied up."""
+
+
+def test_init_that_was_killed_at_any_step_is_simply_done_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cli import consortium_graduate_data as steps
+
+    scene.prepare()
+    run(*scene.merge_words(scene.enrolments()))
+    signatures = scene.all_signatures()
+    layout = Layout(scene.path / "court" / "data")
+    words = scene.init_words(scene.court, "--ledger", scene.old.layout.data, *signatures)
+
+    def killed_after(step: Any) -> Any:
+        def run_and_die(*arguments: Any, **options: Any) -> None:
+            step(*arguments, **options)
+            raise Killed
+
+        return run_and_die
+
+    for name in ("_copy", "publish", "continue_ledger", "make_home", "replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(steps, name, killed_after(getattr(steps, name)))
+            with pytest.raises(Killed):
+                run(*words)
+        assert not layout.genesis.exists(), f"after {name} the directory looks finished"
+    assert run(*words)["ok"]
+    genesis = decode_genesis(layout.genesis.read_bytes())
+    assert check_ledger(layout.ledger, genesis).findings == []
+    # The old directory was only read.
+    assert check_ledger(scene.old.layout.ledger, scene.old.genesis).findings == []

@@ -12,7 +12,8 @@ from node.chain.commit import decode_commit, encode_commit
 from node.chain.errors import LedgerError
 from node.chain.header import decode_header, encode_header
 from node.chain.rules import FIRST_RULES
-from node.ledger.check import Report, check_ledger
+from node.ledger.check import check_ledger
+from node.ledger.findings import Report
 from node.state.database import Batch, Database
 from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import (
