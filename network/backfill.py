@@ -5,7 +5,7 @@ block by the chain of hashes, and writes piece by piece (`Ledger.fill_in`)::
 
     wait for the first header -> ask a source -> a piece verified, written, synced -> rest -> … -> first block
 
-* **Blocks go first.** After each piece it rests three times as long as it has computed, and a block waits at
+* **Blocks go first.** After each piece it rests seven times as long as it has computed, and a block waits at
   most for the write of a piece. One answer is in memory at a time.
 * **A source that lies is put aside**: what it said is not written, the reason is logged, the next one is
   asked. One that does not answer, or does not hold the blocks itself, is asked again later.
@@ -29,11 +29,11 @@ from node.rpc.backend import Filling
 
 _log = structlog.get_logger("network.backfill")
 
-REST: Final = 3.0
+REST: Final = 7.0
 """Seconds of rest for each second of processor time."""
-PIECE_BYTES: Final = 128 << 10
+PIECE_BYTES: Final = 32 << 10
 PIECE_BLOCKS: Final = 100
-"""What is verified and written together: some tens of milliseconds."""
+"""What is verified and written together: some ten milliseconds of processor time."""
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
 """When nobody answers."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from node.chain.errors import LedgerError
+from node.state.blocks import decode_receipt
 from node.state.database import Database
 from node.state.salvage import Salvage
 from node.state.snapshot import DatabaseSnapshot
@@ -33,7 +35,7 @@ from node.state.tables import (
 
 Row = tuple[bytes, bytes]
 
-_UNCOMPARED: Final = frozenset({META.key(b"history"), META.key(b"format")})
+_UNCOMPARED: Final = frozenset({META.key(b"history"), META.key(b"format"), META.key(b"base")})
 _OF_OLD_STATES: Final = frozenset(table.name for table in (NODES, STALE, HELD))
 """Where a rebuilt ledger may hold less."""
 _OF_BLOCKS: Final = frozenset(
@@ -65,6 +67,7 @@ def find_damage(source: Salvage, whole: Path, blocks_only: bool) -> tuple[list[D
     """
     damage: list[Damage] = []
     transactions = 0
+    filled = source.get(META, b"base") is not None
     missing, differs, stray = Counter[str](), Counter[str](), Counter[str]()
     with Database.open(whole) as database, database.snapshot() as reads:
         for table in TABLES:
@@ -73,6 +76,8 @@ def find_damage(source: Salvage, whole: Path, blocks_only: bool) -> tuple[list[D
                 if table is TRANSACTIONS and new is not None:
                     transactions += 1
                 if old == new or key in _UNCOMPARED or table is HELD or (blocks_only and not of_blocks):
+                    continue
+                if filled and old is not None and new is not None and _differs_by_filling(key, old, new):
                     continue
                 if old is None:
                     missing[table.name] += 1
@@ -90,6 +95,22 @@ def find_damage(source: Salvage, whole: Path, blocks_only: bool) -> tuple[list[D
         for name, count in counts.items():
             damage.append(Damage(code, message, name, count))
     return damage, transactions
+
+
+def _differs_by_filling(key: bytes, old: bytes, new: bytes) -> bool:
+    """Whether a row of a ledger that began at a snapshot and was filled in is as sound as the one that
+    execution gives: a trie node is of another birth there, a receipt lacks its output.
+    """
+    try:
+        match key[:1]:
+            case NODES.prefix:
+                return old[8:] == new[8:]
+            case RECEIPTS.prefix:
+                receipt = decode_receipt(old)
+                return receipt.output is None and replace(decode_receipt(new), output=None) == receipt
+    except LedgerError:
+        pass
+    return False
 
 
 def _walk(reads: DatabaseSnapshot, prefix: bytes) -> Iterator[Row]:

@@ -55,8 +55,11 @@ def add_base(batch: Batch, base: Base) -> None:
 def load_base(snapshot: DatabaseSnapshot) -> Base:
     """LedgerError `state.row_malformed`."""
     raw = snapshot.get(META, _BASE)
-    if raw is None:
-        return Base()
+    return Base() if raw is None else decode_base(raw)
+
+
+def decode_base(raw: bytes) -> Base:
+    """LedgerError `state.row_malformed`."""
     fields = decode_row(raw)
     if len(fields) not in (2, 3):
         raise LedgerError("state.row_malformed", "a base of a wrong number of fields", len(fields), [2, 3])

@@ -16,9 +16,10 @@ from node.ledger import Ledger
 from node.ledger.backfill import HistoryRefused
 from node.ledger.check import check_ledger
 from node.ledger.past import PastBlock
+from node.ledger.repair import repair_ledger
 from node.ledger.shelf import SavedSnapshot
 from node.state.blocks import StoredReceipt, decode_receipt
-from node.state.database import Database
+from node.state.database import Batch, Database
 from node.state.tables import (
     BLOCK_HASHES,
     BLOCKS,
@@ -297,3 +298,32 @@ def test_a_node_that_has_not_all_serves_what_it_has(source: Source, ledger: Ledg
         served(ledger, source.base, 1)
     ledger.fill_in(served(source.ledger, source.base, 3))
     assert served(ledger, source.base, 100) == served(source.ledger, source.base, 3)
+
+
+# ---- repaired
+
+
+def test_filled_in_to_the_first_block_a_ledger_can_be_repaired(source: Source, tmp_path: Path) -> None:
+    node = tmp_path / "node"
+    with begin_at(source.saved, source.ledger, node) as ledger:
+        fill_in(ledger, source.ledger, 50)
+    path = node / "ledger"
+    sound = repair_ledger(path, source.ledger.genesis, lambda _: True, stamp="20300102-030405")
+    assert (sound.needed, sound.damage) == (False, []), "what filling leaves otherwise is no damage"
+    with Database.open(path) as database:
+        batch = Batch()
+        batch.delete(RECEIPTS, (3, 0))
+        database.write(batch)
+    assert not check_ledger(path, headers_come_later=False).ok
+    repair = repair_ledger(path, source.ledger.genesis, lambda _: True, stamp="20300102-030406")
+    assert repair.needed
+    assert [(one.table, one.rows) for one in repair.damage] == [("receipts", 1)]
+    report = check_ledger(path, headers_come_later=False)
+    assert (report.findings, report.unverified, report.base) == ([], [], 0)
+
+
+def test_filled_in_halfway_it_cannot(source: Source, tmp_path: Path) -> None:
+    with begin_at(source.saved, source.ledger, tmp_path / "node") as ledger:
+        fill_in(ledger, source.ledger, 5, 1)
+    with pytest.raises(LedgerError, match=r"repair\.begins_at_snapshot"):
+        repair_ledger(ledger.path, source.ledger.genesis, lambda _: True, stamp="20300102-030405")
