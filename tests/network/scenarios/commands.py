@@ -198,29 +198,30 @@ def free_disk(run: Run, machine: int) -> None:
 @command("bad proposer <machine:machine> with <kind:word>")
 def bad_proposer(run: Run, machine: int, kind: str) -> None:
     """The machine is started again with a program that proposes inadmissible blocks."""
-    _alter(run, machine, Alteration(proposes=kind))
+    _alter(run, machine, Alteration(proposes=kind), f"{machine} proposes {kind}")
 
 
 @command("wrong state on <machine:machine> in <blocks:count> blocks")
 def wrong_state(run: Run, machine: int, blocks: int) -> None:
     """The machine is started again with a program that computes another state root from then on."""
-    _alter(run, machine, Alteration(executes_wrongly_from=run.network.highest() + blocks))
+    alteration = Alteration(executes_wrongly_from=run.network.highest() + blocks)
+    _alter(run, machine, alteration, f"wrong state on {machine}")
 
 
 @command("honest program on <machine:machine>")
 def honest_program(run: Run, machine: int) -> None:
-    _alter(run, machine, Alteration())
+    _alter(run, machine, Alteration(), f"honest program on {machine}")
     run.network.members[machine].is_suspect = False
 
 
-def _alter(run: Run, machine: int, alteration: Alteration) -> None:
+def _alter(run: Run, machine: int, alteration: Alteration, what: str) -> None:
     (member,) = run.network.of((machine,))
     member.stop()
     member.alteration = alteration
     member.is_suspect = not alteration.is_honest
     run.network.rejections = {one.number: _rejections(one, machine) for one in run.network.serving}
     member.start()
-    run.acted(f"{machine} is {alteration.proposes or 'altered'}")
+    run.acted(what)
 
 
 @command("twin of <machine:machine> on <twin:machine>")
