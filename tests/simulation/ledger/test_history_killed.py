@@ -1,5 +1,5 @@
-"""kill -9 anywhere while old blocks are filled in: the ledger opens, holds whole blocks from its first one on,
-and goes on from there.
+"""kill -9 anywhere while old blocks are filled in: the ledger opens, holds whole blocks from its first one
+on, and goes on from there.
 """
 
 from __future__ import annotations
