@@ -63,7 +63,7 @@ def up(
         int | None,
         typer.Option(help="节点数 nodes, 1 to 7, each another agency's; default 4, or what is there"),
     ] = None,
-    data: Annotated[Path, typer.Option("--data", help="数据目录 data directory")] = Path("data"),
+    data: Annotated[Path, typer.Option("--data", help="数据目录 data directory")] = Path("data-consortium"),
     port_base: Annotated[
         int, typer.Option("--port-base", help="ports are offsets from this")
     ] = DEFAULT_PORT_BASE,
