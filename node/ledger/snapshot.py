@@ -18,7 +18,7 @@ from node.state.blocks import BlockRecord, StoredReceipt, StoredValidator
 from node.state.database import Database
 from node.state.history import History, load_history
 from node.state.logs import LogPage, LogQuery, StoredLog
-from node.state.seam import Seam, load_seam
+from node.state.seam import Seam, load_certificate, load_seam
 from node.state.snapshot import DatabaseSnapshot
 from node.state.tables import Position
 from node.state.views import FlatView, StateView, TrieView, prove_account
@@ -125,6 +125,11 @@ class LedgerSnapshot:
         are of that chain. The next one names no block before it.
         """
         return self._pinned.seam
+
+    @property
+    def handover_certificate(self) -> bytes | None:
+        """Encoded: what joins the chains at the seam."""
+        return load_certificate(self._reads)
 
     @property
     def reads(self) -> DatabaseSnapshot:

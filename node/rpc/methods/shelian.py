@@ -7,7 +7,8 @@ from dataclasses import asdict
 from node.chain.block import data_hash
 from node.chain.commit import Commit, decode_commit
 from node.chain.encoding import sha256
-from node.chain.header import BlockId, Header, decode_header
+from node.chain.handover_certificate import decode_certificate
+from node.chain.header import BlockId, Header, decode_header, header_hash
 from node.chain.merkle import MerkleProof, merkle_proof
 from node.chain.receipt import encode_result
 from node.chain.validators import validator_address
@@ -163,6 +164,27 @@ def validators(request: Request, block: BlockSelector) -> list[Json]:
     ]
 
 
+def handover(request: Request) -> Json | None:
+    """The certificate by which this chain goes on with an older one's ledger; null where it is the first, or
+    where this node began after the seam.
+    """
+    seam, certificate = request.ledger.seam, request.ledger.handover_certificate
+    if seam is None or certificate is None:
+        return None
+    statement = decode_certificate(certificate).statement
+    return {
+        "height": hex(seam.height),
+        "blockHash": data(header_hash(statement.block.header)),
+        "stateRoot": data(statement.state_root),
+        "snapshotHash": data(statement.snapshot_hash),
+        "oldChainName": statement.block.header.chain_name,
+        "oldChainId": hex(seam.evm_chain_id),
+        "oldGenesisHash": data(statement.old_genesis_hash),
+        "genesisHash": data(statement.new_genesis_hash),
+        "certificate": data(certificate),
+    }
+
+
 def _idle_seconds(request: Request) -> float:
     return max(0.0, round((request.node.now_ns() - request.ledger.tip.time_ns) / 1e9, 3))
 
@@ -255,4 +277,5 @@ METHODS = (
         "shelian_getTransactionProof", transaction_proof, (Parameter("hash", parse_hash),), Kind.WORK, cost=20
     ),
     Method("shelian_getValidators", validators, (_BLOCK,)),
+    Method("shelian_getHandover", handover, cost=3),
 )

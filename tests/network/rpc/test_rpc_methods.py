@@ -400,6 +400,10 @@ def test_health_and_status_tell_an_operator_how_the_node_is(node: RunningNode, s
     assert block["shelian"]["proposer"] == validator["address"]
 
 
+def test_a_chain_that_is_its_own_beginning_has_no_handover(node: RunningNode) -> None:
+    assert node.call("shelian_getHandover") is None
+
+
 def test_who_waits_for_a_receipt_learns_why_there_will_be_none(tmp_path: Path) -> None:
     with running_node(tmp_path) as node:
         stranded = node.sign(OTHER, SENDER.address.lower(), b"", nonce=1)

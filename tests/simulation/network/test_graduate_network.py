@@ -229,6 +229,9 @@ def test_a_one_machine_ledger_goes_on_as_a_network_with_history_state_and_proofs
     first = light_block(whole, end + 1).header
     assert first.last_block_id == NIL_BLOCK_ID
     assert first.last_results_hash == EMPTY_ROOT
+    told = part.call("shelian_getHandover")
+    assert told["certificate"] == "0x" + graduated.certificate.hex()
+    assert (int(told["height"], 16), told["oldChainName"]) == (end, OLD_CHAIN)
     certificate = decode_certificate(graduated.certificate)
     assert first.app_hash == certificate.statement.state_root
     assert first.time_ns == graduated.genesis.genesis_time_ns
