@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from cli.system import SystemFault
 from network.backup import Backup, check_backup, make_backup, verify_backup
 from network.control import ControlRefused, ask, control_socket
 from network.history_source import HistorySource
+from network.operations.saved import note_backup
 from network.restoring import restore_backup
 from node.chain.errors import LedgerError
 from node.ledger import Ledger
@@ -64,7 +66,9 @@ def _make(layout: Layout, to: Path, *, as_json: bool) -> Mapping[str, Any]:
         finish_restore(layout.ledger)
         with Ledger.open(layout.ledger, load_genesis(layout)) as ledger, ledger.snapshot() as snapshot:
             say("节点未运行，直接备份 the node does not run: its directory is copied")
-            return {"to": str(to)} | make_backup(snapshot, ledger.genesis, layout.data, to).as_dict()
+            made = make_backup(snapshot, ledger.genesis, layout.data, to)
+        note_backup(layout.node, made.height, time.time_ns())
+        return {"to": str(to)} | made.as_dict()
     except LedgerError as error:
         if error.code == "state.locked":
             raise SystemFault(

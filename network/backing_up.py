@@ -15,6 +15,7 @@ import structlog
 
 from network.backup import Backup, make_backup
 from network.control import Command, ControlRefused, Tell
+from network.operations.saved import note_backup
 from node.ledger import Ledger
 
 _log = structlog.get_logger("network.backup")
@@ -41,6 +42,7 @@ def backup_command(ledger: Callable[[], Ledger], data: Path) -> Command:
         node = ledger()
         with node.snapshot() as snapshot:
             made: Backup = make_backup(snapshot, node.genesis, data, Path(to), rest)
+        note_backup(data / "node", made.height, time.time_ns())
         seconds = round(time.monotonic() - began, 3)
         _log.info("backup made", height=made.height, bytes=made.rows.size, seconds=seconds, to=to)
         return {"to": to, "seconds": seconds} | made.as_dict()

@@ -22,6 +22,7 @@ from network.backup import BackupRefused, check_backup, load_backup, make_backup
 from network.catching_up import catch_up
 from network.control import Control, ControlRefused, ask, control_socket
 from network.history_source import SourceUnavailable
+from network.operations.saved import last_backup
 from network.restoring import restore_backup
 from node.chain.errors import LedgerError, ShelianError
 from node.chain.genesis import encode_genesis
@@ -238,6 +239,9 @@ def test_a_running_node_is_asked_over_its_socket(chain: Chain, tmp_path: Path) -
         assert path.stat().st_mode & 0o777 == 0o600
         made = run("node", "backup", "--data", tmp_path / "data", "--to", tmp_path / "b")
     assert made["height"] == chain.ledger.tip.height
+    noted = last_backup(tmp_path / "data" / "node", time.time_ns())
+    assert noted is not None, "the node's status tells when"
+    assert noted.height == made["height"]
     answer = run("node", "backup", "--verify", tmp_path / "b", "--full")
     assert (answer["ok"], answer["findings"], answer["executed"]) == (True, [], True)
     assert not path.exists()
