@@ -29,7 +29,8 @@ def configure_logs(*, as_json: bool) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # Whatever standard error is when something is said, not what it was when this ran.
+        logger_factory=lambda *names: structlog.PrintLogger(sys.stderr),
     )
     if as_json:
         _relay_libraries(shared, last)
