@@ -73,6 +73,7 @@ def test_a_node_joins_by_a_snapshot_and_follows(tmp_path: Path) -> None:
         answer = joiner.send(network.transaction(2))
         assert answer["status"] == "0x1", "what is sent to it reaches the validators"
         height = int(answer["blockNumber"], 16)
+        network.wait_height(height)  # it may have the block before they do
         assert joiner.block(height)["stateRoot"] == network.nodes[0].block(height)["stateRoot"]
         network.wait(lambda node: "error" not in node.ask("shelian_getHeader", "latest"), "headers", [joiner])
         joiner.stop()
