@@ -18,7 +18,6 @@ from nacl.signing import SigningKey
 
 from network.comet import abci_pb2 as pb
 from network.comet.faults import CometFault
-from network.comet.faults import CometFault
 from network.comet.home import comet_genesis
 from network.comet.server import Handler
 from node.chain.block import Block, block_id_of, data_hash, evidence_hash
@@ -286,9 +285,6 @@ class ModelComet:
         stored = self.at(height)
         canonical = height < self.store
         return stored.header, self.at(height + 1).last_commit if canonical else stored.seen, canonical
-
-    async def commits(self, heights: Sequence[int]) -> list[tuple[Header, Commit, bool] | CometFault]:
-        return [await self.commit(height) for height in heights]
 
     async def commits(self, heights: Sequence[int]) -> list[tuple[Header, Commit, bool] | CometFault]:
         return [await self.commit(height) for height in heights]
