@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,13 @@ class Joined:
     def __init__(self, comet: ModelComet) -> None:
         self.comet = comet
 
-    async def commit(self, height: int) -> tuple[Header, Commit, bool]:
-        if height <= AT:
-            raise CometFault("comet.rpc_no_block", "CometBFT does not hold this block", height)
-        return await self.comet.commit(height)
+    async def commits(self, heights: Sequence[int]) -> list[tuple[Header, Commit, bool] | CometFault]:
+        return [
+            CometFault("comet.rpc_no_block", "CometBFT does not hold this block", height)
+            if height <= AT
+            else await self.comet.commit(height)
+            for height in heights
+        ]
 
     async def last_commit(self, height: int) -> Commit:
         assert height > AT
