@@ -19,13 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 import uvloop
 
 from network.backfill import Backfill
-from network.backing_up import backup_command
 from network.control import Control, ControlRefused, control_socket
 from network.embedded import EmbeddedEngine, Pace, ValidatorKey
 from network.engine import Engine, EngineStatus
@@ -33,7 +32,6 @@ from network.history_source import HistorySource
 from network.intake import Intake, Outcome
 from network.operations.card import NodeCard, save_card
 from network.operations.notify import ALIVE, READY, STOPPING, notify, watchdog_interval_s
-from network.operations.operations import Operations
 from network.operations.timings import TimedLedger
 from network.pruning import Pruning
 from network.snapshots import SnapshotMaking
@@ -48,6 +46,9 @@ from node.rpc.backend import NodeStatus, PendingTransaction, PoolStatus
 from node.rpc.config import RefusedConfiguration, RpcConfig
 from node.rpc.server import RpcServer
 from node.txpool import PoolLimits, TransactionPool
+
+if TYPE_CHECKING:
+    from network.operations.operations import Operations
 
 _SWITCH_SECONDS = 0.0002
 """How long a thread that waits for the interpreter lets another one run. The event loop gives the lock up
@@ -164,18 +165,7 @@ class Node:
             self._backfill = Backfill(self._ledger, config.history_from.sources())
             self._control: Control | None = None
             self._server = RpcServer(self, config.rpc)
-            self._operations = None
-            if config.operations is not None:
-                comet = config.engine.home if isinstance(config.engine, CometConfig) else None
-                self._operations = Operations(
-                    self._ledger,
-                    self._engine.status,
-                    self._pool.status,
-                    config.operations,
-                    comet,
-                    None if config.rpc.tls is None else config.rpc.tls.certificate,
-                    clock_ns,
-                )
+            self._operations: Operations | None = None
         except BaseException:
             self._ledger.close()
             raise
@@ -230,18 +220,17 @@ class Node:
         except BaseException:
             self._ledger.close()
             raise
-        try:
-            self._start_operations()
-        except BaseException:
-            await self._server.stop()
-            self._ledger.close()
-            raise
         self._engine.start()
         self._pruning.start()
         self._backfill.start()
         if self._snapshots is not None:
             self._snapshots.start()
-        await self._start_control()
+        try:
+            self._start_operations()
+            await self._start_control()
+        except BaseException:
+            await self.stop()
+            raise
         tip = self._ledger.tip
         _log.info(
             "node started",
@@ -252,24 +241,43 @@ class Node:
         )
 
     def _start_operations(self) -> None:
-        if self._operations is not None:
+        if self._config.operations is not None:
+            operations = self._make_operations(self._config.operations)
             try:
-                self._operations.start()
+                operations.start()
             except RefusedConfiguration as error:
-                self._operations.close()
-                self._operations = None
+                operations.close()
                 if self._config.operations_required:
                     raise
                 _log.warning("the node runs without its status page", code=error.code, error=str(error))
+            else:
+                self._operations = operations
         save_card(
             self._config.directory.parent,
             NodeCard(os.getpid(), self.url, self.operations_url, str(self._config.directory)),
+        )
+
+    def _make_operations(self, config: RpcConfig) -> Operations:
+        # Imported while the engine starts: it is a third of a second, and a validator is waited for.
+        from network.operations.operations import Operations
+
+        engine, tls = self._config.engine, self._config.rpc.tls
+        return Operations(
+            self._ledger,
+            self._engine.status,
+            self._pool.status,
+            config,
+            engine.home if isinstance(engine, CometConfig) else None,
+            None if tls is None else tls.certificate,
+            self._clock_ns,
         )
 
     async def _start_control(self) -> None:
         data = self._config.data
         if data is None:
             return
+        from network.backing_up import backup_command
+
         control = Control(
             control_socket(data / "node"), {"backup": backup_command(lambda: self._ledger, data)}
         )
