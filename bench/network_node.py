@@ -13,11 +13,15 @@ each word on standard input:
 SIGTERM ends it, and so does the end of standard input.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import gc
+
+gc.disable()  # while importing, as `shelian` does
 
 import argparse
 import asyncio
-import gc
 import json
 import signal
 import sys
@@ -28,7 +32,6 @@ from typing import Any
 
 import structlog
 
-import cli.importing  # noqa: F401 - as `shelian` does
 from bench.moments import Moments
 from bench.stage_clock import StageClock
 from network.runner import CometConfig, Node, NodeConfig, run_node

@@ -20,15 +20,6 @@ from typing import Annotated
 
 import typer
 
-from cli import (
-    consortium_genesis,
-    consortium_graduate,
-    consortium_join,
-    consortium_leaving,
-    consortium_membership,
-    consortium_rotate,
-    consortium_votes,
-)
 from cli.consortium_data import Addresses, listening, make_data, require_signed, settings_for
 from cli.consortium_files import load_ceremony, load_genesis_file, require_absent, write_new
 from cli.consortium_options import (
@@ -47,7 +38,8 @@ from cli.consortium_words import (
     registrar_text,
     relying_party_line,
 )
-from cli.demo_consortium import Layout
+from cli.layout import Layout
+from cli.lazy import lazy_group
 from cli.output import AsJson, result, say
 from identity.keystore import load_key, load_key_file
 from identity.signing import sign_hash
@@ -86,28 +78,34 @@ from network.consortium.relying_parties import (
 )
 
 app = typer.Typer(
-    no_args_is_help=True, help="联盟创世 a genesis made by several agencies, without shared secrets"
+    cls=lazy_group(
+        {
+            "show": "cli.consortium_genesis:show",
+            "merge": "cli.consortium_genesis:merge",
+            "sign": "cli.consortium_genesis:sign",
+            "check": "cli.consortium_genesis:check",
+            "up": "cli.consortium_up:up",
+            "proposals": "cli.consortium_votes:proposals",
+            "proposal": "cli.consortium_votes:proposal",
+            "vote": "cli.consortium_votes:vote",
+            "execute": "cli.consortium_votes:execute",
+            "appoint": "cli.consortium_votes:appoint",
+            "invite": "cli.consortium_membership:invite",
+            "invitation": "cli.consortium_join:invitation",
+            "join": "cli.consortium_join:join",
+            "leave": "cli.consortium_leaving:leave",
+            "remove": "cli.consortium_leaving:remove",
+            "resume": "cli.consortium_leaving:resume",
+            "registrars": "cli.consortium_membership:registrars",
+            "validator": "cli.consortium_membership:validator",
+            "node": "cli.consortium_membership:node_app",
+            "rotate": "cli.consortium_rotate:app",
+            "graduate": "cli.consortium_graduate:app",
+        }
+    ),
+    no_args_is_help=True,
+    help="联盟 a consortium: made by several agencies without shared secrets, changed by their votes",
 )
-app.command("show")(consortium_genesis.show)
-app.command("merge")(consortium_genesis.merge)
-app.command("sign")(consortium_genesis.sign)
-app.command("check")(consortium_genesis.check)
-app.command("proposals")(consortium_votes.proposals)
-app.command("proposal")(consortium_votes.proposal)
-app.command("vote")(consortium_votes.vote)
-app.command("execute")(consortium_votes.execute)
-app.command("appoint")(consortium_votes.appoint)
-app.command("invite")(consortium_membership.invite)
-app.command("invitation")(consortium_join.invitation)
-app.command("join")(consortium_join.join)
-app.command("leave")(consortium_leaving.leave)
-app.command("remove")(consortium_leaving.remove)
-app.command("resume")(consortium_leaving.resume)
-app.command("registrars")(consortium_membership.registrars)
-app.add_typer(consortium_membership.validator, name="validator")
-app.add_typer(consortium_membership.node_app, name="node")
-app.add_typer(consortium_rotate.app, name="rotate")
-app.add_typer(consortium_graduate.app, name="graduate")
 
 Kind = Annotated[str, typer.Option(help="机构类别: " + ", ".join(KINDS))]
 Name = Annotated[str, typer.Option(help="机构全称 the agency's full name, everywhere the same")]

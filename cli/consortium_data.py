@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cli.consortium_files import RECORD_SUFFIX, replace
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.comet.home import CometPlace, CometSettings, make_home
 from network.consortium.ceremony import GenesisSignature, Record, Standing, encode_record
 from network.consortium.enrolment import Enrolment

@@ -17,7 +17,7 @@ from rich.markup import escape
 from cli.consortium_files import load_enrolments, load_genesis_file
 from cli.consortium_options import PassphraseFile, passphrase_of
 from cli.consortium_words import in_words
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.output import result, say
 from contracts.bindings import consortium
 from identity.errors import NodeError

@@ -38,21 +38,15 @@ from cli.consortium_genesis import parse_time
 from cli.consortium_graduate_data import make_graduated_data
 from cli.consortium_options import KeysDirectory, PassphraseFile, passphrase_of
 from cli.consortium_words import genesis_summary, genesis_text, in_words
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.node import load_genesis, validator_key
 from cli.output import AsJson, result, say
 from identity.keystore import load_key
 from network.consortium.ceremony import MAX_RECORD_BYTES, decode_record, require_own, require_record_of
 from network.consortium.certificates import moment
-from network.consortium.closing import (
-    end_chain,
-    is_idle,
-    load_ending,
-    mark_ended,
-    record_handover,
-    save_closing,
-)
-from network.consortium.closing import reopen as take_mark_away
+from network.consortium.closing import end_chain, is_idle, save_closing
+from network.consortium.ended import load_ending, mark_ended, record_handover
+from network.consortium.ended import reopen as take_mark_away
 from network.consortium.enrolment import Enrolment
 from network.consortium.errors import CeremonyError
 from network.consortium.graduate import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli.consortium_files import RECORD_SUFFIX, replace
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.comet.home import CometPlace, CometSettings, make_home
 from network.consortium.ceremony import Record, encode_record
 from network.consortium.enrolment import Enrolment

@@ -20,7 +20,7 @@ from cli.consortium_governing import DEFAULT_NODE, NodeUrl, TokenFile, Yes, conf
 from cli.consortium_membership import EnrolmentFile, member_of
 from cli.consortium_options import KeysDirectory, PassphraseFile, passphrase_of
 from cli.consortium_words import colons, genesis_text, in_words
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.output import AsJson, result, say
 from network.comet.home import CometPlace, CometSettings, load_node_key, load_settings, node_id
 from network.comet.settings import split_peer

@@ -31,7 +31,7 @@ from cli.consortium_governing import (
 )
 from cli.consortium_options import KeysDirectory, PassphraseFile, passphrase_of
 from cli.consortium_words import colons
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.output import AsJson, result
 from contracts.bindings import consortium
 from network.comet.home import CometPlace, load_validator_key

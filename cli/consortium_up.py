@@ -19,7 +19,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.demo_consortium import Layout, require_members
 from cli.demo_members import (
     agencies_of,
     create_members,
@@ -28,6 +27,7 @@ from cli.demo_members import (
     node_layout,
     ports_of,
 )
+from cli.layout import Layout, require_members
 from cli.logs import configure_logs
 from cli.node import load_genesis
 from cli.nodes import ask_status, is_in_step

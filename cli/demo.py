@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.demo_consortium import Layout
 from cli.demo_signer import DemoSigner
 from cli.demonstration.consortium import Outage, agree
 from cli.demonstration.correction import Offices, exchange_judgment, sign_twenty
@@ -18,6 +17,7 @@ from cli.demonstration.network import Network
 from cli.demonstration.points import serve_order
 from cli.demonstration.run import Run, Step
 from cli.demonstration.verify import verify_all
+from cli.layout import Layout
 from cli.logs import configure_logs
 from cli.node import load_genesis
 from cli.output import AsJson, console, result, say

@@ -16,14 +16,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from cli.demo_consortium import (
-    VALIDATOR_POWER,
-    Layout,
-    begin_making,
-    demo_members,
-    demo_plan,
-    finish_making,
-)
+from cli.demo_consortium import VALIDATOR_POWER, begin_making, demo_members, demo_plan, finish_making
+from cli.layout import Layout
 from cli.system import NodePorts, SystemFault
 from contracts.genesis import PeerSpec
 from identity.demo.cast import DEMO_PASSPHRASE, ORGANISATIONS, DemoOrganisation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.system import url_of
 from identity.demo.enrolment import DEMO_RP_ID
 from identity.demo.files import open_demo_key

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from cli.demo_consortium import Layout
 from cli.findings import finding_lines
+from cli.layout import Layout
 from cli.output import AsJson, result
 from cli.system import DEFAULT_PORT_BASE, OFFSETS
+from network.operations.config import PORT_ABOVE_RPC
 from network.operations.doctor.checks import Check, run_checks
 from network.operations.doctor.examine import Place, examine
 from network.operations.findings import FAULT
-from network.operations.port import PORT_ABOVE_RPC
 
 
 def doctor(

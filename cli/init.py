@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cli.demo_consortium import Layout, create_demo
+from cli.demo_consortium import create_demo
+from cli.layout import Layout
 from cli.output import AsJson, result, say
 from node.chain.errors import GenesisError
 from node.chain.genesis import Genesis, decode_genesis

@@ -1,12 +1,11 @@
-"""`shelian`: one thin file per command group; this one puts them together.
+"""`shelian`: one thin file per command group; this one says where they are.
 
-Every command has ``--json`` and exits with a non-zero status when it fails. Modules of a group are imported
-when the group runs, so that `shelian --help` is quick.
+Every command has ``--json`` and exits with a non-zero status when it fails. A group's module is imported when
+one of its commands runs (`cli.lazy`).
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -14,58 +13,35 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import typer
 
-import cli.importing  # noqa: F401
-from cli import (
-    accounts,
-    backup,
-    check,
-    consortium,
-    consortium_up,
-    demo,
-    doctor,
-    init,
-    node,
-    node_status,
-    refold,
-    repair,
-    services,
-    snapshot,
-    status,
-    up,
-)
+from cli.lazy import lazy_group
 from cli.output import fail
 from cli.processes import follow_supervisor
 from node.chain.errors import ShelianError
 
-gc.enable()
+_COMMANDS = {
+    "init": "cli.init:init",
+    "node": "cli.node:app",
+    "up": "cli.up:up",
+    "status": "cli.status:status",
+    "demo": "cli.demo:demo",
+    "check": "cli.check:check",
+    "doctor": "cli.doctor:doctor",
+    "refold": "cli.refold:refold",
+    "accounts": "cli.accounts:app",
+    "consortium": "cli.consortium:app",
+    "signer": "cli.services:signer",
+    "identity": "cli.services:identity",
+    "correction": "cli.services:correction",
+    "points": "cli.services:points",
+    "portal": "cli.services:portal",
+}
 
-app = typer.Typer(
-    name="shelian",
-    no_args_is_help=True,
-    add_completion=False,
-    help="社链 Shelian: a permissioned ledger node suite",
-)
-app.command("init")(init.init)
-node.app.command("repair")(repair.repair)
-node.app.command("backup")(backup.backup)
-node.app.command("restore")(backup.restore)
-node.app.add_typer(snapshot.app, name="snapshot")
-node.app.command("status")(node_status.status)
-app.add_typer(node.app, name="node")
-app.command("up")(up.up)
-app.command("status")(status.status)
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("doctor")(doctor.doctor)
-app.command("refold")(refold.refold)
-app.add_typer(accounts.app, name="accounts")
-consortium.app.command("up")(consortium_up.up)
-app.add_typer(consortium.app, name="consortium")
-app.command("signer")(services.signer)
-app.command("identity")(services.identity)
-app.command("correction")(services.correction)
-app.command("points")(services.points)
-app.command("portal")(services.portal)
+app = typer.Typer(name="shelian", cls=lazy_group(_COMMANDS), no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def shelian() -> None:
+    """社链 Shelian: a permissioned ledger node suite"""
 
 
 def main() -> None:

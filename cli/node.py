@@ -8,15 +8,16 @@ from typing import Annotated
 import structlog
 import typer
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
+from cli.lazy import lazy_group
 from cli.logs import configure_logs
 from cli.passphrase import passphrase_for
 from cli.system import DEFAULT_PORT_BASE, OFFSETS, SystemFault
 from identity.keys import KeyPair
 from identity.keystore import load_key
-from network.consortium.closing import require_not_ended
+from network.consortium.ended import require_not_ended
 from network.embedded import Pace, ValidatorKey
-from network.operations.port import PORT_ABOVE_RPC, operations_config
+from network.operations.config import PORT_ABOVE_RPC, operations_config
 from network.runner import CometConfig, EmbeddedConfig, HistoryFrom, NodeConfig, run_node
 from node.chain.errors import GenesisError, ShelianError
 from node.chain.genesis import Genesis, decode_genesis
@@ -24,7 +25,17 @@ from node.ledger.retention import Retention
 from node.rpc.access import load_tokens
 from node.rpc.config import LOOPBACK_NAMES, RpcConfig, Tls
 
-app = typer.Typer()
+app = typer.Typer(
+    cls=lazy_group(
+        {
+            "repair": "cli.repair:repair",
+            "backup": "cli.backup:backup",
+            "restore": "cli.backup:restore",
+            "snapshot": "cli.snapshot:app",
+            "status": "cli.node_status:status",
+        }
+    )
+)
 
 _log = structlog.get_logger("cli.node")
 

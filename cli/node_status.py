@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.demo_consortium import Layout
 from cli.findings import finding_lines
+from cli.layout import Layout
 from cli.output import AsJson, result, visible
 from cli.system import SystemFault
 from network.operations.card import is_running, load_card

@@ -10,7 +10,7 @@ from typing import Literal, cast
 from apps.site.people import ROLE_NAMES
 from apps.site.portal import PortalConfig, PortalGroup, PortalNode, PortalPerson, PortalService
 from apps.site.text import Text
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.status import SERVED
 from cli.system import AGENCIES, NodePorts, RunFile, node_of, url_of
 from identity.demo.cast import APPROVER, COMMUNITY_CLERK, ORGANISATIONS, RESIDENT, DemoIdentity

@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 import typer.main
+from typer import Context
+from typer.core import TyperGroup
 
 from cli.main import app
 
@@ -26,12 +28,12 @@ def reference() -> str:
 
 
 def _commands(command: object, path: tuple[str, ...]) -> Iterator[str]:
-    children = getattr(command, "commands", None)
-    if children is not None:
-        if getattr(command, "invoke_without_command", False):
+    if isinstance(command, TyperGroup):
+        if command.invoke_without_command:
             yield from _command(command, path)
-        for name in sorted(children):
-            yield from _commands(children[name], (*path, name))
+        context = Context(command)
+        for name in sorted(command.list_commands(context)):
+            yield from _commands(command.get_command(context, name), (*path, name))
         return
     yield from _command(command, path)
 

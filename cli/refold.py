@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.node import load_genesis
 from cli.output import AsJson, result
 from cli.system import AGENCIES

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from apps.community_correction.seed import seed as seed_correction
 from apps.sharing_points.seed import seed as seed_points
-from cli.demo_consortium import Layout
 from cli.demo_signer import DemoSigner
+from cli.layout import Layout
 from cli.nodes import wait_for_height
 from cli.system import AGENCIES, RunFile, url_of
 from identity.demo.cast import COMMUNITY_CLERK, RESIDENT, DemoCast

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import uvicorn
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.logs import configure_logs
 from cli.node import load_genesis
 from cli.system import AGENCIES, DEFAULT_PORT_BASE, OFFSETS, SystemFault, url_of

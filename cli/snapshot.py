@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.node import load_genesis
 from cli.output import AsJson, console, result
 from cli.system import SystemFault

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from cli.demo_consortium import Layout, create_demo, require_one_node
+from cli.demo_consortium import create_demo
+from cli.layout import Layout, require_one_node
 from cli.logs import configure_logs
 from cli.node import load_genesis
 from cli.nodes import ask_status, is_in_step

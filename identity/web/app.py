@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from identity.authenticator import base64url, decode_base64url
-from identity.demo import load_cast
+from identity.demo.files import load_cast
 from identity.errors import AuthenticatorError, EnrolmentError, NodeError
 from identity.http import Guard, origin_of, refusal
 from identity.node import NodeClient

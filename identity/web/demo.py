@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.bindings import identity_registry
-from identity.demo import RELYING_PARTIES, Batch, DemoCast, DemoIdentity
-from identity.demo.enrolment import countersign, registrars_of
+from identity.demo.cast import RELYING_PARTIES, DemoCast, DemoIdentity
+from identity.demo.enrolment import Batch, countersign, registrars_of
 from identity.errors import EnrolmentError
 from identity.keys import WEBAUTHN_P256, address_of
 from identity.node import NodeClient, Receipt

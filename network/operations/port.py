@@ -31,7 +31,6 @@ from starlette.routing import Route
 
 from network.operations.findings import FAULT, not_ready
 from network.operations.metrics import CONTENT_TYPE, render_metrics
-from network.operations.networking import is_loopback
 from network.operations.page import POLICY, render_page
 from network.operations.source import FactSource, Report
 from node.rpc.access import AccessRefused, Admission, check_host, check_origin, check_token
@@ -49,9 +48,6 @@ RULES: Final = {
 }
 """What a token's methods must allow, by endpoint."""
 
-PORT_ABOVE_RPC: Final = 36
-"""Where it listens unless told otherwise: JSON-RPC's port and so many."""
-
 _CONNECTIONS: Final = 32
 _STOP_S: Final = 3
 _ALWAYS: Final = {
@@ -64,16 +60,6 @@ _ALWAYS: Final = {
 }
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def operations_config(rpc: RpcConfig, host: str, port: int) -> RpcConfig:
-    """For the operations port at this address: JSON-RPC's tokens; its TLS and host names beyond loopback.
-
-    Raises RefusedConfiguration, as for JSON-RPC.
-    """
-    if is_loopback(host):
-        return RpcConfig(host=host, port=port, tokens=rpc.tokens)
-    return RpcConfig(host=host, port=port, tokens=rpc.tokens, tls=rpc.tls, allowed_hosts=rpc.allowed_hosts)
 
 
 class OperationsPort:

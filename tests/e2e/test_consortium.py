@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.demo_consortium import Layout
 from cli.demo_members import node_layout
+from cli.layout import Layout
 from cli.nodes import ask_status, is_in_step
 from cli.system import NodePorts, RunFile
 from node.ledger import Ledger

@@ -22,11 +22,13 @@ from apps.community_correction.config import CorrectionConfig, Organisation
 from apps.community_correction.seed import AgencyPerson
 from apps.site.people import SIGNER, Credential, Person
 from apps.site.text import Text
-from cli.demo_consortium import Layout, create_demo
+from cli.demo_consortium import create_demo
+from cli.layout import Layout
 from cli.node import load_genesis, validator_key
 from contracts.vocabulary import OrganisationKind
-from identity.demo import DEMO_PASSPHRASE, DemoCast, enrol, load_cast, open_demo_key
-from identity.demo.cast import ORGANISATIONS, STAFF
+from identity.demo.cast import DEMO_PASSPHRASE, ORGANISATIONS, STAFF, DemoCast
+from identity.demo.enrolment import enrol
+from identity.demo.files import load_cast, open_demo_key
 from identity.keys import KeyPair
 from identity.keystore import load_key
 from identity.node import NodeClient as IdentityNode

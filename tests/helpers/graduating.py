@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from contracts.genesis import RegistrarSpec
 from identity.keys import ED25519, KeyPair, generate_key
 from identity.keystore import DEMO, Cost, save_key

@@ -20,9 +20,12 @@ from apps.node_client import NodeClient
 from apps.sharing_points.app import PointsConfig, create_app
 from apps.sharing_points.seed import DemoPerson
 from apps.site.people import SIGNER, Credential, Person
-from cli.demo_consortium import Layout, create_demo
+from cli.demo_consortium import create_demo
+from cli.layout import Layout
 from cli.node import load_genesis, validator_key
-from identity.demo import DEMO_PASSPHRASE, DemoCast, enrol, load_cast, open_demo_key
+from identity.demo.cast import DEMO_PASSPHRASE, DemoCast
+from identity.demo.enrolment import enrol
+from identity.demo.files import load_cast, open_demo_key
 from identity.keys import KeyPair
 from identity.keystore import load_key
 from identity.node import NodeClient as IdentityNode

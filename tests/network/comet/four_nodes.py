@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.operations.card import load_card
 from node.chain.genesis import Genesis, encode_genesis
 from node.chain.transaction import Call, build_imi

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.backup import verify_backup
 from network.comet.home import CometPlace, StateSync, load_validator_key, node_id, save_settings
 from node.chain.genesis import encode_genesis

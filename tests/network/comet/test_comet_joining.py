@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.comet.home import CometPlace, StateSync, node_id
 from node.chain.genesis import encode_genesis
 from node.ledger import Ledger

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.consortium_files import save_record
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from contracts.bindings import consortium
 from identity.demo.cast import DEMO_PASSPHRASE
 from identity.node import NodeClient

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from identity.demo.cast import DEMO_PASSPHRASE
 from network.comet.home import CometPlace, load_node_key, load_settings, node_id
 from network.consortium.invitation import InvitationContent, encode_invitation, make_invitation

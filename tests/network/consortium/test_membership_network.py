@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.comet.home import CometPlace, load_validator_key
 from network.consortium.keys import load_node_keys
 from network.consortium.rotation import NextKeys

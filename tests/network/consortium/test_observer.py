@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.comet.home import CometPlace, load_node_key, node_id
 from network.consortium.keys import load_node_keys
 from node.ledger.check import check_ledger

@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.demo_consortium import Layout, create_demo
+from cli.demo_consortium import create_demo
+from cli.layout import Layout
 from network.operations.doctor.checks import run_checks
 from network.operations.doctor.examine import Place, examine
 from tests.network.comet.four_nodes import PATIENCE_S, Network, Node, running_network

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from network.comet.home import CometPlace, CometSettings, make_home, node_id, write_configuration
 from node.chain.genesis import Genesis
 from tests.network.comet.small_network import public_key, seed

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from node.chain.genesis import Genesis, encode_genesis
 from node.chain.transaction import Call
 from node.ledger import Ledger

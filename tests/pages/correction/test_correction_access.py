@@ -12,7 +12,7 @@ from coincurve import PrivateKey
 from apps.community_correction.tables import LocalDocument
 from apps.community_correction.transport import AgencyClient, TransportError
 from apps.site.errors import SiteError
-from identity.demo import open_demo_key
+from identity.demo.files import open_demo_key
 from tests.helpers.correction_system import CorrectionSystem
 from tests.pages.correction import flow
 

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
-from identity.demo import DEMO_PASSPHRASE
+from identity.demo.cast import DEMO_PASSPHRASE
 from identity.signer import SignerConfig, create_app
 from identity.web import AppOrigin
 from tests.helpers.correction_system import CorrectionSystem, correction_system, free_port

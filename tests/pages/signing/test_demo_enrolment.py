@@ -14,21 +14,20 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from cli.demo_consortium import Layout, create_demo
+from cli.demo_consortium import create_demo
+from cli.layout import Layout
 from cli.node import load_genesis, validator_key
 from contracts.bindings import identity_registry, sharing_orders
-from identity.demo import (
-    DEMO_PASSPHRASE,
-    RELYING_PARTIES,
+from identity.demo.cast import DEMO_PASSPHRASE, RELYING_PARTIES, DemoCast
+from identity.demo.enrolment import (
     Batch,
-    DemoCast,
+    countersign,
     enrol,
     enrolment_batches,
-    load_cast,
-    open_demo_key,
+    registrars_of,
     sign_and_submit,
 )
-from identity.demo.enrolment import countersign, registrars_of
+from identity.demo.files import load_cast, open_demo_key
 from identity.errors import EnrolmentError, KeyFileError
 from identity.keys import ED25519, generate_key
 from identity.keystore import load_key

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli.consortium import app
 from cli.consortium_files import save_record
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from contracts.bindings import consortium
 from identity.keys import ED25519, KeyPair, generate_key
 from identity.keystore import DEMO

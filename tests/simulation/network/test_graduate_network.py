@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.consortium import app
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from contracts.bindings import consortium, identity_registry
 from evidence.transaction import SignedHeader, TransactionEvidence, verify_transaction
 from identity.keys import ED25519, KeyPair, generate_key

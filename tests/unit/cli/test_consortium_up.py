@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import consortium_up, demo_members
-from cli.demo_consortium import Layout, create_demo
+from cli.demo_consortium import create_demo
 from cli.demo_members import (
     ORDER,
     agencies_of,
@@ -24,6 +24,7 @@ from cli.demo_members import (
     node_layout,
     ports_of,
 )
+from cli.layout import Layout
 from cli.main import app
 from cli.processes import Change, Child, Patience, Supervisor
 from cli.system import RunFile, may_fail, node_of

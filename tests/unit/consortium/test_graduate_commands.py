@@ -16,11 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.consortium import app
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from contracts.bindings import consortium, identity_registry
 from identity.keys import ED25519, X25519, generate_key
 from network.comet.home import CometPlace, load_settings
-from network.consortium.closing import require_not_ended
+from network.consortium.ended import require_not_ended
 from network.consortium.errors import CeremonyError
 from network.consortium.keys import node_signer
 from node.chain.genesis import decode_genesis

@@ -5,18 +5,20 @@ from pathlib import Path
 import pytest
 
 from contracts.bindings import identity_registry
-from identity.demo import (
+from identity.demo.cast import (
+    APPROVER,
+    COMMUNITY_CLERK,
     DEMO_PASSPHRASE,
+    HANDLER,
     ORGANISATIONS,
+    REGISTRAR,
     RELYING_PARTIES,
+    RESIDENT,
+    SEALER,
     DemoCast,
-    create_cast,
-    enrolment_batches,
-    key_path,
-    load_cast,
-    open_demo_key,
 )
-from identity.demo.cast import APPROVER, COMMUNITY_CLERK, HANDLER, REGISTRAR, RESIDENT, SEALER
+from identity.demo.enrolment import enrolment_batches
+from identity.demo.files import create_cast, key_path, load_cast, open_demo_key
 from identity.errors import EnrolmentError, KeyFileError
 from identity.keystore import load_key
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from identity.demo import DemoCast, create_cast
+from identity.demo.cast import DemoCast
+from identity.demo.files import create_cast
 from identity.errors import SigningRefused
 from identity.keys import WEBAUTHN_P256, generate_key
 from identity.web import AppOrigin, IdentityConfig, create_app

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
-from cli.demo_consortium import Layout
+from cli.layout import Layout
 from cli.main import app
 from cli.system import SystemFault
 from network.comet.home import CometPlace, CometSettings, make_home, node_id, write_configuration

@@ -24,8 +24,9 @@ from cli.node import _operations as operations_of
 from cli.system import SystemFault
 from network.embedded import ValidatorKey
 from network.operations.card import load_card
+from network.operations.config import operations_config
 from network.operations.facts import NodeFacts
-from network.operations.port import RULES, OperationsPort, operations_config
+from network.operations.port import RULES, OperationsPort
 from network.operations.remote import StatusUnavailable, fetch_status
 from network.operations.source import FactSource
 from network.runner import EmbeddedConfig, Node, NodeConfig
