@@ -31,6 +31,7 @@ from network.engine import Engine, EngineStatus
 from network.history_source import HistorySource
 from network.intake import Intake, Outcome
 from network.operations.card import NodeCard, save_card
+from network.operations.config import require_at_home
 from network.operations.notify import ALIVE, READY, STOPPING, notify, watchdog_interval_s
 from network.operations.timings import TimedLedger
 from network.pruning import Pruning
@@ -166,6 +167,8 @@ class Node:
             self._control: Control | None = None
             self._server = RpcServer(self, config.rpc)
             self._operations: Operations | None = None
+            if config.operations is not None:
+                require_at_home(config.operations, self._ledger.genesis)
         except BaseException:
             self._ledger.close()
             raise

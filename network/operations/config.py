@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from network.operations.networking import is_loopback
-from node.rpc.config import RpcConfig
+from node.chain.genesis import Genesis
+from node.rpc.config import RefusedConfiguration, RpcConfig
 
 PORT_ABOVE_RPC: Final = 36
 """Where it listens unless told otherwise: JSON-RPC's port and so many."""
@@ -19,3 +20,11 @@ def operations_config(rpc: RpcConfig, host: str, port: int) -> RpcConfig:
     if is_loopback(host):
         return RpcConfig(host=host, port=port, tokens=rpc.tokens)
     return RpcConfig(host=host, port=port, tokens=rpc.tokens, tls=rpc.tls, allowed_hosts=rpc.allowed_hosts)
+
+
+def require_at_home(config: RpcConfig, genesis: Genesis) -> None:
+    """Raises RefusedConfiguration `operations.demo_exposed`."""
+    if genesis.is_demo and not config.is_loopback:
+        raise RefusedConfiguration(
+            "operations.demo_exposed", "a demo stays on this machine", config.host, "a loopback address"
+        )

@@ -14,7 +14,7 @@ from network.operations.observer import Observer, Places
 from network.operations.port import OperationsPort
 from network.operations.source import FactSource
 from network.operations.timings import TimedLedger, Timings
-from node.rpc.config import RefusedConfiguration, RpcConfig
+from node.rpc.config import RpcConfig
 from node.txpool import PoolStatus
 
 
@@ -31,14 +31,7 @@ class Operations:
         tls_certificate: Path | None,
         clock_ns: Callable[[], int],
     ) -> None:
-        """`comet`: its directory, where that is the engine; `tls_certificate`: what JSON-RPC shows.
-
-        Raises RefusedConfiguration `operations.demo_exposed`.
-        """
-        if ledger.genesis.is_demo and not config.is_loopback:
-            raise RefusedConfiguration(
-                "operations.demo_exposed", "a demo stays on this machine", config.host, "a loopback address"
-            )
+        """`comet`: its directory, where that is the engine; `tls_certificate`: what JSON-RPC shows."""
         registry = CollectorRegistry()
         ledger.timings = Timings(registry)
         self._activity = Activity(clock_ns, lambda: engine().running, ledger.timings.submission.observe)
