@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
+
+# A busy machine is no failure: no example is refused for the time it took.
+settings.register_profile("shelian", deadline=None)
+settings.load_profile("shelian")
 
 
 @pytest.fixture(scope="session")
