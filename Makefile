@@ -45,7 +45,7 @@ test-fast: setup-dev            ## the quick ones, under two minutes
 	@start=$$(date +%s); $(BIN)/python -m pytest -m "not slow and not long and not network and not browser and not clients and not cometbft" -n 2 --dist loadgroup; status=$$?; \
 	echo "make test-fast took $$(( $$(date +%s) - start )) s"; exit $$status
 
-test-network: setup-dev tools            ## the long scenarios: broken networks, one at a time
+test-network: setup-dev tools            ## what needs a whole network for minutes: long scenarios with broken networks, members that come and go
 	@start=$$(date +%s); $(BIN)/python -m pytest -m network; status=$$?; \
 	echo "make test-network took $$(( $$(date +%s) - start )) s"; exit $$status
 

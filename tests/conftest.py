@@ -17,6 +17,18 @@ settings.register_profile("shelian", deadline=None)
 settings.load_profile("shelian")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A module whose tests share a network says `xdist_group`, and one worker runs them all, in order.
+
+    pytest-xdist 3.8 writes a group where pytest 9.2 no longer reads an item's id; here it is written to where
+    it is read, or every worker would start a network of its own.
+    """
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and config.getoption("loadgroup", False) and hasattr(item, "_id"):
+            item._id = type(item._id).parse(f"{item.nodeid}@{group.args[0]}")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium. Where it is absent the test is skipped, but fails in CI."""

@@ -17,17 +17,9 @@ from tests.e2e.running_system import FIRST_START_S, RunningSystem
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What stops and breaks the system comes after everything that uses it.
-
-    pytest-xdist 3.8 writes a group where pytest 9.2 no longer reads an item's id; here it is written to where
-    it is read, or every worker would start a system of its own.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stops and breaks the system comes after everything that uses it."""
     items.sort(key=lambda item: item.path == HERE / "test_stopping.py")
-    for item in items:
-        group = item.get_closest_marker("xdist_group")
-        if group is not None and config.getoption("loadgroup", False) and hasattr(item, "_id"):
-            item._id = type(item._id).parse(f"{item.nodeid}@{group.args[0]}")
 
 
 @pytest.fixture(scope="session")

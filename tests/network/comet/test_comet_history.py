@@ -40,7 +40,7 @@ from node.state.tables import (
 from tests.network.comet.four_nodes import PATIENCE_S, STEP_S, Network, Node, make_network
 from tests.network.comet.small_network import Home, free_ports, public_key, require_cometbft, seed
 
-pytestmark = [pytest.mark.cometbft, pytest.mark.slow]
+pytestmark = [pytest.mark.cometbft, pytest.mark.slow, pytest.mark.network]
 JOINER = 3
 BY_HEIGHT = (BLOCKS, HEADERS, COMMITS, TRANSACTIONS, RECEIPTS, LOGS)
 OTHERS = (

@@ -18,7 +18,7 @@ from tests.network.comet.four_nodes import Network, Node, running_network
 from tests.network.comet.small_network import public_key, registrar, require_cometbft, seed
 from tests.network.comet.test_comet_process import is_gone
 
-pytestmark = [pytest.mark.cometbft, pytest.mark.slow]
+pytestmark = [pytest.mark.cometbft, pytest.mark.slow, pytest.mark.xdist_group("four-nodes")]
 
 HEARTBEAT_S = 15
 

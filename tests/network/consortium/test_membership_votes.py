@@ -31,7 +31,7 @@ from tests.network.consortium.agencies import (
     statement_file,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("membership-votes")]
 OFFICES = ("police", "procuratorate", "court", "justice")
 
 

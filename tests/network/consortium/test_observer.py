@@ -16,7 +16,12 @@ from tests.network.comet.small_network import free_ports, require_cometbft
 from tests.network.consortium.agencies import Agency, done, make_agency, refused
 from tests.network.consortium.running import Consortium, found, start_newcomer, write_invitation
 
-pytestmark = [pytest.mark.cometbft, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cometbft,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("observer"),
+    pytest.mark.network,
+]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,12 @@ from tests.network.comet.four_nodes import PATIENCE_S, Network, Node, running_ne
 from tests.network.comet.small_network import free_ports, require_cometbft
 from tests.unit.operations.test_deploy_files import OF_COMETBFT
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cometbft,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("operations-network"),
+    pytest.mark.network,
+]
 
 
 def status(node: Node) -> dict[str, Any]:

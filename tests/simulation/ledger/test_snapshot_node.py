@@ -207,7 +207,8 @@ def test_a_restore_needs_something_trusted_and_an_empty_place(origin: Origin, re
     trusted = (*options, "--app-hash", origin.app_hash)
     with pytest.raises(ShelianError, match=r"ledger\.has_blocks"):
         run("node", "snapshot", "restore", place, *trusted, "--data", origin.data)
-    assert sorted(entry.name for entry in (origin.data / "node").iterdir()) == ["ledger", "snapshots"]
+    names = sorted(entry.name for entry in (origin.data / "node").iterdir())
+    assert names == ["card.json", "ledger", "snapshots"]
     with Ledger.open(origin.data / "node" / "ledger") as untouched:
         assert untouched.tip.height > origin.height
     with pytest.raises(ShelianError, match=r"snapshot\.missing"):

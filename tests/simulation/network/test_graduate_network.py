@@ -44,7 +44,7 @@ from tests.helpers.graduating import (
 from tests.network.comet.four_nodes import Network, Node
 from tests.network.comet.small_network import Home, free_ports, require_cometbft
 
-pytestmark = [pytest.mark.cometbft, pytest.mark.slow]
+pytestmark = [pytest.mark.cometbft, pytest.mark.slow, pytest.mark.network]
 
 runner = CliRunner()
 
