@@ -35,6 +35,8 @@ from tests.helpers.history import begin_at, make_history, served
 from tests.helpers.ledger import Chain, mint
 from tests.simulation.ledger.test_snapshot_killed import is_killed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:

@@ -38,6 +38,8 @@ from node.state.tables import (
 from tests.helpers.history import begin_at, fill_in, follow, make_history, served
 from tests.helpers.ledger import Chain
 
+pytestmark = pytest.mark.slow
+
 TABLES = (
     BLOCKS, HEADERS, COMMITS, VALIDATORS, TRANSACTIONS, RECEIPTS, BLOCK_HASHES, TRANSACTION_HASHES, SENDERS,
     LOGS, LOGS_BY_ADDRESS, LOGS_BY_TOPIC, LOGS_BY_ADDRESS_TOPIC,

@@ -15,6 +15,8 @@ from node.ledger.past import PastBlock
 from tests.helpers.history import begin_at, make_history, served
 from tests.simulation.ledger.test_snapshot_killed import is_killed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_while_old_blocks_are_filled_in(tmp_path: Path, seed: int) -> None:

@@ -37,6 +37,8 @@ from node.chain.errors import LedgerError, ShelianError
 from node.chain.genesis import encode_genesis
 from node.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 PORT_BASE = 31_000
 NOW_NS = 1_800_000_000_000_000_000
 

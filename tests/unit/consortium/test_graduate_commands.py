@@ -28,6 +28,8 @@ from node.ledger import Ledger
 from node.ledger.check import check_ledger
 from tests.helpers.graduating import NEW_CHAIN, OLD_CHAIN, PASSPHRASE, Member, OldMachine, make_old_machine
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("police", "court")
 runner = CliRunner()
 
