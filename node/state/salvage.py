@@ -150,8 +150,7 @@ class Salvage:
                 return plyvel.DB(str(self._scratch), paranoid_checks=careful, **options)
             except plyvel.Error as error:
                 self.opened = str(error)
-        for log in self._scratch.glob("*.log"):
-            log.write_bytes(encode_log(sound_records(log.read_bytes())))
+        _join_logs(self._scratch)
         try:
             plyvel.repair_db(str(self._scratch), paranoid_checks=False)
             return plyvel.DB(str(self._scratch), **options)
@@ -175,6 +174,21 @@ def _copy(damaged: Path, scratch: Path) -> None:
             continue
         if file.suffix not in (".ldb", ".sst") or not _linked(file, scratch / file.name):
             shutil.copyfile(file, scratch / file.name)
+
+
+def _join_logs(directory: Path) -> None:
+    """Make one log of all, in their order, with the records that hold.
+
+    LevelDB's repair makes a table of each log in whatever order the directory names them, and of two tables
+    believes the one made last: with two logs a row of the older one could hide that of the newer one.
+    """
+    logs = sorted(directory.glob("*.log"), key=lambda log: (len(log.name), log.name))
+    if not logs:
+        return
+    *older, newest = logs
+    newest.write_bytes(encode_log(record for log in logs for record in sound_records(log.read_bytes())))
+    for log in older:
+        log.unlink()
 
 
 def _linked(file: Path, name: Path) -> bool:
