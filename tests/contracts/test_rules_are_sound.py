@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from dataclasses import replace
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contracts.bindings import consortium
@@ -13,6 +15,7 @@ from contracts.system import SYSTEM
 from node.chain.rules import decode_rules, rules_slots
 
 BOX = district()
+GOOD = consortium.Rules(100, *FIRST_RULES.as_tuple()[1:])
 
 
 def near(value: int, bits: int) -> st.SearchStrategy[int]:
@@ -39,6 +42,8 @@ ROWS = st.builds(
 
 
 @given(ROWS)
+@example(replace(GOOD, activation_height=(1 << 64) - 1))
+@example(replace(GOOD, activation_height=(1 << 40) + 1))
 @settings(max_examples=150, deadline=None)
 def test_an_accepted_row_is_a_sound_row(row: consortium.Rules) -> None:
     box = BOX.fork()
@@ -49,10 +54,10 @@ def test_an_accepted_row_is_a_sound_row(row: consortium.Rules) -> None:
         accepted = False
     words = [box.overlay.storage(consortium.ADDRESS, slot) for slot in rules_slots(2)]
     assert (decode_rules(2, *words) is not None) == accepted
+    assert not accepted or row.activation_height <= 1 << 40
 
 
 def test_the_first_rules_with_a_height_are_accepted() -> None:
-    values = (100, *FIRST_RULES.as_tuple()[1:])
     view = BOX.fork()
-    view.send(SYSTEM, consortium.add_rules(consortium.Rules(*values)))
+    view.send(SYSTEM, consortium.add_rules(GOOD))
     assert consortium.decode_rules_version(view.read(consortium.rules_version())) == 2

@@ -31,7 +31,8 @@ abstract contract RulesTable is AdmissionStorage {
 
     /// @dev Refuses a row under which nobody could send a governing transaction any more.
     function _checkRules(Rules calldata row, uint256 version) private view {
-        if (version == 1 ? row.activationHeight != 0 : row.activationHeight <= block.number) {
+        // A row that waits holds back all later ones: none waits for a height that no chain reaches.
+        if (version == 1 ? row.activationHeight != 0 : row.activationHeight <= block.number || row.activationHeight > 1 << 40) {
             revert RulesInvalid(0, row.activationHeight);
         }
         if (row.blockGas < row.transactionGas || row.blockGas > 1 << 40) revert RulesInvalid(1, row.blockGas);
