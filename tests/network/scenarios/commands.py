@@ -179,11 +179,11 @@ def fill_disk(run: Run, machine: int) -> None:
     (member,) = run.network.of((machine,))
     ballast = member.layout.data / "ballast"
     run.network.ballast[machine] = ballast
-    with ballast.open("wb") as file:
+    # Unbuffered: closing must not try once more to write what the disk did not take.
+    with ballast.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(bytes(1 << 16))
-                file.flush()
         except OSError:
             pass
     run.acted(f"fill disk of {machine}")
