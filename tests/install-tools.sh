@@ -33,6 +33,18 @@ if ! command -v ip >/dev/null || ! command -v unshare >/dev/null; then
   fi
 fi
 
+# promtool comes out of Debian's package of Prometheus, without the server that the package would start.
+if ! command -v promtool >/dev/null; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    scratch=$(mktemp -d)
+    (cd "$scratch" && apt-get update -qq && apt-get download -qq prometheus && dpkg -x prometheus_*.deb . && install usr/bin/promtool /usr/local/bin/) >/dev/null 2>&1 \
+      || missing promtool "apt-get install prometheus"
+    rm -rf "$scratch"
+  else
+    missing promtool "apt-get install prometheus"
+  fi
+fi
+
 if command -v npm >/dev/null; then
   find . -name package-lock.json -not -path '*/node_modules/*' -not -path './.venv/*' | while read -r lock; do
     dir=$(dirname "$lock")
