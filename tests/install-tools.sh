@@ -33,6 +33,15 @@ if ! command -v ip >/dev/null || ! command -v unshare >/dev/null; then
   fi
 fi
 
+if ! command -v systemd-analyze >/dev/null; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd) >/dev/null 2>&1 \
+      || missing systemd-analyze "apt-get install systemd"
+  else
+    missing systemd-analyze "apt-get install systemd"
+  fi
+fi
+
 # promtool comes out of Debian's package of Prometheus, without the server that the package would start.
 if ! command -v promtool >/dev/null; then
   if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
